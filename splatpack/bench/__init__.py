@@ -1,0 +1,1 @@
+"""Figures: size, quality, speed and memory of splatpack and of its peers."""

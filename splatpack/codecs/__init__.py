@@ -1,0 +1,1 @@
+"""Arrays to bytes and back: transforms, serializers, compressors, and the pipelines that join them."""

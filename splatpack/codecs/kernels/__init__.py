@@ -1,0 +1,1 @@
+"""Compiled kernels of the codecs: numpy, numba and splatpack.jit only."""

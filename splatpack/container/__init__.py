@@ -1,0 +1,1 @@
+"""Bytes to file and back: layout, directory, checks. Never decodes, never imports a codec."""

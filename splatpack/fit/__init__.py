@@ -1,0 +1,1 @@
+"""Images pull a scene: importance by rendering."""

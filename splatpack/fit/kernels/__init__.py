@@ -1,0 +1,1 @@
+"""Compiled kernels of fitting: numpy, numba and splatpack.jit only."""

@@ -1,0 +1,1 @@
+"""Scene and camera to image, and images to PSNR and SSIM."""

@@ -1,0 +1,1 @@
+"""Compiled kernels of the rasteriser: numpy, numba and splatpack.jit only."""

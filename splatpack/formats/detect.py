@@ -1,0 +1,121 @@
+"""What a file is, told by its first bytes; its name only breaks ties between formats that have no magic."""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from pathlib import PurePath
+
+from splatpack.formats.files import open_regular
+
+HEAD_BYTES = 64 << 10
+
+UNKNOWN = "unknown"
+
+_MAGICS: tuple[tuple[bytes, str], ...] = (
+    (b"\x89SPK\r\n\x1a\n", "spk"),
+    (b"NGSP", "spz"),
+    (b"glTF", "gltf"),
+    (b"RAD0", "rad"),
+    (b"RADC", "rad"),
+    (b"PXR-USDC", "usd"),
+    (b"#usda", "usd"),
+    (b"\x894DGS1\r\n", "4dgs"),
+    (b"SP4D", "splat4d"),
+    (b"\x4b\x67\x00\x00", "splatv"),
+    (b"\x93NUMPY", "npy"),
+    (b"\x89PNG\r\n\x1a\n", "image"),
+    (b"\xff\xd8\xff", "image"),
+)
+_JSON_KEYS = (
+    ("lodLevels", "lod-meta"),
+    ("means", "sog"),
+    ("frames", "transforms"),
+    ("asset", "gltf"),
+    ("rotation", "cameras"),
+    ("viewmat", "cameras"),
+    ("w2c", "cameras"),
+)
+_MIN_SPLAT = 32
+
+
+def detect(path: str | os.PathLike[str]) -> str:
+    """Return the name of the format of the file at ``path``, or ``unknown``.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be read.
+    """
+    with open_regular(path) as (file, size):
+        return sniff(file.read(HEAD_BYTES), os.fspath(path), size)
+
+
+def sniff(head: bytes, name: str = "", size: int | None = None) -> str:
+    """Return the name of the format that starts with ``head``. Safe on untrusted input.
+
+    Parameters
+    ----------
+    head : bytes
+        The first 64 KiB, or the whole of a smaller file.
+    name : str
+        File name: its suffix decides only where no magic does (``.splat``, ``.ksplat``).
+    size : int, optional
+        Bytes of the whole file, to tell a ``.splat`` (rows of 32 bytes). Default: those of ``head``.
+
+    Returns
+    -------
+    str
+        A name of :data:`splatpack.formats.registry.FORMATS`, or ``unknown``.
+    """
+    for magic, known in _MAGICS:
+        if head.startswith(magic):
+            return known
+    if head.startswith((b"ply\n", b"ply\r\n")):
+        return "compressed-ply" if b"packed_position" in head[: head.find(b"end_header")] else "ply"
+    if head.startswith(b"\x1f\x8b"):
+        return _inside_gzip(head)
+    if head.startswith(b"PK\x03\x04"):
+        return _inside_zip(head)
+    if head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"["):
+        return _json(head)
+    return _by_suffix(head, name, len(head) if size is None else size)
+
+
+def _inside_gzip(head: bytes) -> str:
+    """SPZ up to version 3 is one gzip member around NGSP; .ingp and NuRec are gzip too."""
+    try:
+        start = zlib.decompressobj(wbits=31).decompress(head, 4)
+    except zlib.error:
+        return UNKNOWN
+    return "spz" if start == b"NGSP" else "gzip"
+
+
+def _inside_zip(head: bytes) -> str:
+    if b"meta.json" in head:
+        return "sog"
+    if b"data.pkl" in head:
+        return "checkpoint"
+    return "usd" if b".usd" in head[:4096] else "zip"
+
+
+def _json(head: bytes) -> str:
+    """Tell JSON files by the keys of their outermost objects, in whole or as far as the head goes."""
+    text = head.decode("utf-8", "replace")
+    try:
+        value = json.loads(text)
+        item = value[0] if isinstance(value, list) and value else value
+        keys = set(item) if isinstance(item, dict) else set()
+    except (ValueError, RecursionError):
+        keys = {key for key, _ in _JSON_KEYS if f'"{key}"' in text}
+    return next((known for key, known in _JSON_KEYS if key in keys), "json")
+
+
+def _by_suffix(head: bytes, name: str, size: int) -> str:
+    suffix = PurePath(name).suffix.lower()
+    if suffix == ".ksplat" and head[:2] == b"\x00\x01":
+        return "ksplat"
+    if suffix == ".splat" and size >= _MIN_SPLAT and size % _MIN_SPLAT == 0:
+        return "splat"
+    return UNKNOWN

@@ -93,7 +93,7 @@ def _inside_gzip(head: bytes) -> str:
 
 
 def _inside_zip(head: bytes) -> str:
-    if b"meta.json" in head:
+    if b"meta.json" in head or b".webp" in head:
         return "sog"
     if b"data.pkl" in head:
         return "checkpoint"

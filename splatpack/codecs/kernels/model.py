@@ -1,0 +1,88 @@
+"""Kernels of the entropy model: histograms and the merging of contexts into tables."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import float64, int64, uint8, uint16
+
+from splatpack.jit import kernel, ro, rw
+
+
+@kernel(int64(ro(uint8), ro(uint16), rw(int64, 2)))
+def histogram(tokens, contexts, counts):  # type: ignore[no-untyped-def]
+    """Add each token to ``counts[context, token]``."""
+    for i in range(tokens.size):
+        counts[contexts[i], tokens[i]] += 1
+    return 0
+
+
+@kernel(float64(ro(int64)), inline=True)
+def cost(counts):  # type: ignore[no-untyped-def]
+    """Bits that an ideal coder spends on ``counts`` with a table of its own, the table (about 5 bits a symbol) included."""
+    total = np.int64(0)
+    bits = 0.0
+    for s in range(counts.size):
+        c = counts[s]
+        if c > 0:
+            total += c
+            bits += 5.0 - np.float64(c) * math.log2(np.float64(c))
+    if total > 0:
+        bits += 8.0 + np.float64(total) * math.log2(np.float64(total))
+    return bits
+
+
+@kernel(int64(rw(int64, 2), rw(int64), rw(float64), rw(float64, 2), int64))
+def merge_contexts(counts, owner, costs, gains, most):  # type: ignore[no-untyped-def]
+    """Merge the pair of histograms that costs least, while that saves bits or more than ``most`` are left.
+
+    ``owner[i]`` becomes the context whose row of ``counts`` holds context i in the end; ``gains`` is scratch (C, C).
+    Ties go to the lowest indices, so the result is reproducible. Return the number of histograms left.
+    """
+    n = owner.size
+    joined = np.empty(counts.shape[1], np.int64)
+    alive = np.int64(0)
+    for i in range(n):
+        owner[i] = i
+        costs[i] = cost(counts[i])
+        if costs[i] > 0.0:
+            alive += 1
+    for i in range(n):
+        if costs[i] > 0.0:
+            for j in range(i + 1, n):
+                if costs[j] > 0.0:
+                    for s in range(joined.size):
+                        joined[s] = counts[i, s] + counts[j, s]
+                    gains[i, j] = cost(joined) - costs[i] - costs[j]
+    while alive > 1:
+        a = np.int64(-1)
+        b = np.int64(-1)
+        best = math.inf
+        for i in range(n):
+            if costs[i] > 0.0:
+                for j in range(i + 1, n):
+                    if costs[j] > 0.0 and gains[i, j] < best:
+                        best = gains[i, j]
+                        a = i
+                        b = j
+        if best >= 0.0 and alive <= most:
+            break
+        for s in range(joined.size):
+            counts[a, s] += counts[b, s]
+        costs[a] = cost(counts[a])
+        costs[b] = 0.0
+        alive -= 1
+        for i in range(n):
+            if owner[i] == b:
+                owner[i] = a
+        for j in range(n):
+            if j != a and costs[j] > 0.0:
+                for s in range(joined.size):
+                    joined[s] = counts[a, s] + counts[j, s]
+                g = cost(joined) - costs[a] - costs[j]
+                if a < j:
+                    gains[a, j] = g
+                else:
+                    gains[j, a] = g
+    return alive

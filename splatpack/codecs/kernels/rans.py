@@ -1,0 +1,182 @@
+"""Interleaved rANS with static tables: 32 lanes, 12-bit frequencies, 16-bit words, and the raw bits beside it.
+
+The bitstream is ``spec/codecs/rans.md``. Symbol i of a plane belongs to lane i mod 32; every plane starts at lane 0 and
+its last row may be short. Integers are int64 throughout, which means the same compiled, as plain Python and on a GPU.
+Every decoder here is safe on untrusted input when the caller pads ``words`` by 32 entries and ``bits`` by 16 bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import int64, uint8, uint16, uint32
+
+from splatpack.jit import kernel, ro, rw
+
+LANES = 32
+PROB_BITS = 12
+PROB = 1 << PROB_BITS
+LOWER = 1 << 16
+DIRECT = 32
+"""Values below this are their own token; above, a token is the exponent and the two bits behind the leading one."""
+
+
+@kernel(int64(ro(uint8), ro(uint16), ro(uint8), ro(int64), int64, rw(uint32), ro(uint32, 2), ro(uint32, 2), rw(uint16)))
+def encode(tokens, contexts, context_map, plane_starts, planes, states, freqs, starts, words):  # type: ignore[no-untyped-def]
+    """Encode ``planes`` planes backwards; words fill ``words`` from its end. Return the index of the first word.
+
+    Plane j is ``tokens[plane_starts[j]:plane_starts[j + 1]]``. ``words`` must hold one entry per token: a symbol never
+    emits more than one word. Return -1 when it does not, -2 for a token that its table does not hold.
+    """
+    p = np.int64(words.size)
+    for j in range(planes - 1, -1, -1):
+        a = plane_starts[j]
+        for i in range(plane_starts[j + 1] - 1, a - 1, -1):
+            lane = (i - a) & 31
+            t = np.int64(context_map[contexts[i]])
+            s = np.int64(tokens[i])
+            f = np.int64(freqs[t, s])
+            if f == 0:
+                return -2
+            x = np.int64(states[lane])
+            if x >= (f << 20):
+                p -= 1
+                if p < 0:
+                    return -1
+                words[p] = x & 0xFFFF
+                x >>= 16
+            q = x // f
+            states[lane] = (q << 12) + (x - q * f) + np.int64(starts[t, s])
+    return p
+
+
+@kernel(int64(int64, ro(uint16), ro(uint8), ro(uint32), rw(uint32), ro(uint16), int64, rw(uint8)))
+def decode_plane(n, contexts, context_map, slots, states, words, p, tokens):  # type: ignore[no-untyped-def]
+    """Decode ``n`` tokens whose contexts are known. Return the next word position, -1 when the words run out.
+
+    ``slots[t * 4096 + x mod 4096]`` packs symbol (8 bits), frequency - 1 (12) and bias (12). ``words`` is padded by 32.
+    """
+    last = np.int64(words.size) - 32
+    rows = n >> 5
+    for j in range(rows):
+        b = j << 5
+        for k in range(32):
+            x = np.int64(states[k])
+            t = np.int64(context_map[contexts[b + k]])
+            e = np.int64(slots[(t << 12) | (x & 4095)])
+            tokens[b + k] = e & 255
+            states[k] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
+        for k in range(32):
+            v = np.int64(states[k])
+            w = (v << 16) | np.int64(words[p])
+            low = v < 65536
+            states[k] = (w if low else v) & 0xFFFFFFFF
+            p += 1 if low else 0
+        if p > last:
+            return -1
+    for k in range(n & 31):
+        i = (rows << 5) + k
+        x = np.int64(states[k])
+        t = np.int64(context_map[contexts[i]])
+        e = np.int64(slots[(t << 12) | (x & 4095)])
+        tokens[i] = e & 255
+        x = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
+        if x < 65536:
+            x = (x << 16) | np.int64(words[p])
+            p += 1
+            if p > last:
+                return -1
+        states[k] = x
+    return p
+
+
+@kernel(int64(ro(int64), ro(uint16), rw(uint8), rw(uint16), int64, rw(uint8), int64))
+def put_plane(values, contexts, tokens, token_contexts, start, bits, bit):  # type: ignore[no-untyped-def]
+    """Turn non-negative ``values`` into tokens at ``start`` and their low bits at bit position ``bit``.
+
+    Return the next bit position, -1 when a value is negative or above 2^57 - 1, -2 when ``bits`` is too short. A value
+    takes at most 54 raw bits. Bits are little-endian within bytes; ``bits`` must be zero from ``bit`` on.
+    """
+    room = np.int64(bits.size) * 8 - 64
+    for i in range(values.size):
+        v = values[i]
+        if v < 0 or v >= (1 << 57):
+            return -1
+        token_contexts[start + i] = contexts[i]
+        if v < 32:
+            tokens[start + i] = v
+            continue
+        e = np.int64(5)
+        while (v >> (e + 1)) != 0:
+            e += 1
+        tokens[start + i] = 32 + 4 * (e - 5) + ((v >> (e - 2)) & 3)
+        if bit > room:
+            return -2
+        extra = v & ((1 << (e - 2)) - 1)
+        byte = bit >> 3
+        head = bit & 7
+        bits[byte] |= (extra << head) & 255
+        done = 8 - head
+        while done < e - 2:
+            byte += 1
+            bits[byte] = (extra >> done) & 255
+            done += 8
+        bit += e - 2
+    return bit
+
+
+@kernel(int64(ro(int64), ro(int64), rw(uint8), int64))
+def put_bits(values, widths, bits, bit):  # type: ignore[no-untyped-def]
+    """Append the low ``widths[i]`` (0 to 56) bits of each value. Return the next bit position, -2 without room."""
+    room = np.int64(bits.size) * 8 - 64
+    for i in range(values.size):
+        width = widths[i]
+        if width == 0:
+            continue
+        if bit > room:
+            return -2
+        v = values[i]
+        byte = bit >> 3
+        head = bit & 7
+        bits[byte] |= (v << head) & 255
+        done = 8 - head
+        while done < width:
+            byte += 1
+            bits[byte] = (v >> done) & 255
+            done += 8
+        bit += width
+    return bit
+
+
+@kernel(int64(ro(uint8), int64, int64), inline=True)
+def read_bits(bits, bit, width):  # type: ignore[no-untyped-def]
+    """Return ``width`` (0 to 56) bits at position ``bit``; the caller has checked that they are there."""
+    byte = bit >> 3
+    head = bit & 7
+    v = np.int64(bits[byte]) >> head
+    done = 8 - head
+    while done < width:
+        byte += 1
+        v |= np.int64(bits[byte]) << done
+        done += 8
+    return v & ((1 << width) - 1)
+
+
+@kernel(int64(int64, ro(uint8), ro(uint8), int64, int64, rw(int64)))
+def expand_tokens(n, tokens, bits, bit, end, values):  # type: ignore[no-untyped-def]
+    """Turn tokens back into values, taking raw bits up to bit position ``end``.
+
+    Return the next bit position, -1 when the bits run out or a token is above 251.
+    """
+    for i in range(n):
+        t = np.int64(tokens[i])
+        if t < 32:
+            values[i] = t
+            continue
+        e = ((t - 32) >> 2) + 5
+        width = e - 2
+        if e > 56 or bit + width > end:
+            return -1
+        extra = read_bits(bits, bit, width)
+        values[i] = ((4 | ((t - 32) & 3)) << width) | extra
+        bit += width
+    return bit

@@ -1,0 +1,201 @@
+"""The static entropy model: which table codes which context, and how tables are stored.
+
+Contexts with like statistics share a table (as context maps do in Brotli and JPEG XL), so that a codec may name many
+contexts and a small scene still pays for few tables. A table keeps the cost of each token in quarter bits, 0 to 48, and
+49 for a token that does not occur; frequencies that sum to 4096 are derived by the integer rule of
+``spec/codecs/rans.md``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splatpack.codecs.bits import BitReader, BitWriter
+from splatpack.codecs.kernels.model import histogram, merge_contexts
+from splatpack.codecs.kernels.rans import PROB
+from splatpack.errors import CorruptError
+
+ABSENT = 49
+"""The cost that stands for "this token does not occur"."""
+
+WEIGHTS = tuple(int(2.0 ** (16 - c / 4) + 0.5) for c in range(ABSENT))
+"""Weight of a token that costs c / 4 bits: round(2^(16 - c / 4))."""
+
+MAX_TABLES = 64
+MAX_CONTEXTS = 4096
+
+
+def frequencies(costs: list[int]) -> NDArray[np.int64]:
+    """Return the 12-bit frequencies of the tokens with ``costs``, int64 (256,), summing to 4096.
+
+    Each present token gets max(1, floor(4096 w / sum w)); what is missing or too much goes to the most frequent token,
+    the first one on ties, which keeps at least 1 (and then to the next).
+    """
+    weights = [WEIGHTS[c] if c < ABSENT else 0 for c in costs]
+    total = sum(weights)
+    freqs = [max(1, w * PROB // total) if w else 0 for w in weights]
+    excess = sum(freqs) - PROB
+    while excess:
+        i = freqs.index(max(freqs))
+        step = min(excess, freqs[i] - 1) if excess > 0 else excess
+        freqs[i] -= step
+        excess -= step
+    out = np.zeros(256, np.int64)
+    out[: len(freqs)] = freqs
+    return out
+
+
+@dataclass(frozen=True)
+class Model:
+    """Context map and tables of one section.
+
+    Attributes
+    ----------
+    context_map : uint8 (C,)
+        Table of each context.
+    costs : tuple of tuple of int
+        Per table, the cost in quarter bits of tokens 0, 1, ...; :data:`ABSENT` where a token does not occur.
+    """
+
+    context_map: NDArray[np.uint8]
+    costs: tuple[tuple[int, ...], ...]
+
+    @cached_property
+    def freqs(self) -> NDArray[np.uint32]:
+        """Frequencies, uint32 (T, 256)."""
+        return np.array([frequencies(list(c)) for c in self.costs], np.uint32).reshape(-1, 256)
+
+    @cached_property
+    def starts(self) -> NDArray[np.uint32]:
+        """Cumulative frequencies before each token, uint32 (T, 256)."""
+        return (np.cumsum(self.freqs, axis=1) - self.freqs).astype(np.uint32)
+
+    @cached_property
+    def slots(self) -> NDArray[np.uint32]:
+        """Decoding tables, uint32 (T * 4096,): token | (frequency - 1) << 8 | bias << 20."""
+        out = np.empty((len(self.costs), PROB), np.uint32)
+        slot = np.arange(PROB, dtype=np.int64)
+        for t in range(len(self.costs)):
+            freq = self.freqs[t].astype(np.int64)
+            token = np.repeat(np.arange(256), freq)
+            out[t] = token | ((freq[token] - 1) << 8) | ((slot - self.starts[t][token]) << 20)
+        return out.reshape(-1)
+
+    def to_bytes(self) -> bytes:
+        """Serialise: number of tables, context map, tables (``spec/codecs/rans.md``, section 4)."""
+        out = BitWriter()
+        out.put(len(self.costs), 8)
+        previous = 0
+        for t in self.context_map.tolist():
+            out.put_signed(t - previous, 0)
+            previous = t
+        for table in self.costs:
+            out.put(len(table) - 1, 8)
+            previous = 0
+            for c in table:
+                out.put_signed(c - previous, 1)
+                previous = c
+        return out.to_bytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes | memoryview, contexts: int) -> Model:
+        """Read what :meth:`to_bytes` wrote for ``contexts`` contexts. Safe on untrusted input.
+
+        Raises
+        ------
+        CorruptError
+            A table number, a cost or a length is out of range, or bits are missing or left over.
+        """
+        bits = BitReader(data, "entropy model")
+        count = bits.get(8)
+        if not 1 <= count <= MAX_TABLES:
+            raise CorruptError(f"entropy model: {count} tables, expected 1 to {MAX_TABLES}.")
+        context_map = np.zeros(contexts, np.uint8)
+        t = 0
+        for i in range(contexts):
+            t += bits.get_signed(0)
+            if not 0 <= t < count:
+                raise CorruptError(f"entropy model: context {i} names table {t} of {count}.")
+            context_map[i] = t
+        tables = []
+        for _ in range(count):
+            size = bits.get(8) + 1
+            table: list[int] = []
+            c = 0
+            for _ in range(size):
+                c += bits.get_signed(1)
+                if not 0 <= c <= ABSENT:
+                    raise CorruptError(f"entropy model: cost {c}, expected 0 to {ABSENT}.")
+                table.append(c)
+            if min(table) == ABSENT:
+                raise CorruptError("entropy model: a table without tokens.")
+            tables.append(tuple(table))
+        bits.finish()
+        return cls(context_map, tuple(tables))
+
+
+def count(tokens: NDArray[np.uint8], contexts: NDArray[np.uint16], counts: NDArray[np.int64]) -> None:
+    """Add tokens under their contexts to ``counts``, int64 (C, 256)."""
+    histogram(tokens, contexts, counts)
+
+
+def fit(counts: NDArray[Any], groups: list[tuple[int, int]] | None = None, most: int = MAX_TABLES) -> Model:
+    """Return the model for token counts int64 (C, 256): like contexts merged, at most ``most`` tables.
+
+    Parameters
+    ----------
+    counts : int64 (C, 256)
+        Tokens seen under each context.
+    groups : list of (first, stop)
+        Ranges of contexts among which merging is looked for first; all of them together when None.
+    most : int
+        Tables allowed.
+    """
+    contexts = len(counts)
+    owner = np.arange(contexts, dtype=np.int64)
+    merged = np.array(counts, np.int64)
+    width = max(1, int(np.max(np.nonzero(merged.sum(axis=0))[0], initial=0)) + 1)
+    merged = np.ascontiguousarray(merged[:, :width])
+    for first, stop in groups or []:
+        _merge(merged, owner, np.arange(first, stop), most)
+    _merge(merged, owner, np.unique(owner), most)
+    used = [int(o) for o in dict.fromkeys(owner.tolist()) if merged[o].any()] or [0]
+    number = {o: i for i, o in enumerate(used)}
+    context_map = np.zeros(contexts, np.uint8)
+    previous = 0
+    for i, o in enumerate(owner.tolist()):
+        previous = number[o] if merged[o].any() else previous
+        context_map[i] = previous
+    return Model(context_map, tuple(_costs(merged[o]) for o in used))
+
+
+def _merge(counts: NDArray[np.int64], owner: NDArray[np.int64], members: NDArray[np.int64], most: int) -> None:
+    """Merge rows ``members`` of ``counts`` in place and update ``owner``."""
+    rows = np.ascontiguousarray(counts[members])
+    c = len(members)
+    local = np.empty(c, np.int64)
+    merge_contexts(rows, local, np.empty(c), np.zeros((c, c)), most)
+    counts[members] = rows
+    target = np.arange(len(owner), dtype=np.int64)
+    target[members] = members[local]
+    for i, m in enumerate(members):
+        if local[i] != i:
+            counts[m] = 0
+    owner[:] = target[owner]
+
+
+def _costs(row: NDArray[np.int64]) -> tuple[int, ...]:
+    """Quarter-bit costs of a histogram, trailing absent tokens cut."""
+    total = int(row.sum())
+    if total == 0:
+        return (0,)
+    last = int(np.nonzero(row)[0][-1])
+    p = row[: last + 1] / total
+    with np.errstate(divide="ignore"):
+        costs = np.where(p > 0, np.clip(np.rint(-4.0 * np.log2(np.where(p > 0, p, 1.0))), 0, ABSENT - 1), ABSENT)
+    return tuple(int(c) for c in costs)

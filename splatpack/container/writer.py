@@ -1,0 +1,122 @@
+"""Writing a ``.spk``: chunks in order, then header, directory, metadata and tables before them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, BinaryIO
+
+from splatpack.container import directory, meta
+from splatpack.container.directory import PAGE_CHUNKS, Chunk, PageRef, Section, Vec3
+from splatpack.container.layout import HEADER_SIZE, META_MAX, ROOT_MAX, TABLES_MAX, Header, content_hash
+from splatpack.errors import UsageError
+
+_SPOOL = 64 << 20
+_COPY = 4 << 20
+
+
+class ContainerWriter:
+    """Collects chunks in a spool file and lays them out behind the prefix at the end.
+
+    Parameters
+    ----------
+    kind : int
+        Asset kind, 1 for Gaussians.
+    folder : path or None
+        Where the spool file goes when it outgrows memory: the target's folder, so that a full disk shows there.
+    """
+
+    def __init__(self, kind: int = 1, folder: str | os.PathLike[str] | None = None) -> None:
+        self._kind = kind
+        self._chunks: list[Chunk] = []
+        self._spool = tempfile.SpooledTemporaryFile(_SPOOL, dir=folder)  # noqa: SIM115  closed by close()
+        self._length = 0
+
+    def add(
+        self, sections: Sequence[tuple[int, bytes]], *, count: int, low: Vec3, high: Vec3, reach: float,
+        level: int = 0, profile: int = 0, error: float = 0.0, gain: float = 0.0,
+    ) -> Chunk:  # fmt: skip
+        """Append a chunk of ``sections`` (kind, bytes), kinds ascending. Return its entry, offset from the first chunk."""
+        data = b"".join(body for _, body in sections)
+        entries = tuple(Section(kind, len(body), zlib.crc32(body)) for kind, body in sections)
+        chunk = Chunk(
+            self._length, len(data), count, level, profile, low, high, reach, content_hash(data), entries, error, gain
+        )
+        self._spool.write(data)
+        self._chunks.append(chunk)
+        self._length += len(data)
+        return chunk
+
+    def finish(self, metadata: dict[str, Any], tables: bytes, out: BinaryIO, *, optional: int = 0) -> int:
+        """Write the file to ``out`` and return its length in bytes.
+
+        Raises
+        ------
+        UsageError
+            Metadata or tables are larger than the format allows.
+        """
+        packed = meta.pack(metadata)
+        if len(packed) > META_MAX or len(tables) > TABLES_MAX:
+            raise UsageError(f"metadata of {len(packed):,} or tables of {len(tables):,} bytes: more than the format allows.")
+        root = directory.pack_chunks(self._chunks)
+        paged = len(root) > ROOT_MAX
+        groups = [self._chunks[i : i + PAGE_CHUNKS] for i in range(0, len(self._chunks), PAGE_CHUNKS)] if paged else []
+        if paged:
+            root = directory.pack_index([_ref(b"\0" * len(directory.pack_chunks(g)), g) for g in groups])
+            if len(root) > ROOT_MAX:
+                raise UsageError(f"{len(self._chunks):,} chunks: more than the directory of format 1.0 holds.")
+        start = HEADER_SIZE + len(root) + len(packed) + len(tables)
+        pages: list[bytes] = []
+        if paged:
+            root, pages, end = _paginate(groups, start)
+        else:
+            root = directory.pack_chunks([replace(c, offset=c.offset + start) for c in self._chunks])
+            end = start + self._length
+        header = Header(
+            self._kind, 0, optional, end, len(root), zlib.crc32(root), len(packed), zlib.crc32(packed),
+            len(tables), zlib.crc32(tables), content_hash(root), content_hash(packed), content_hash(tables),
+        )  # fmt: skip
+        out.write(b"".join([header.pack(), root, packed, tables]))
+        self._copy(out, groups, pages)
+        return end
+
+    def _copy(self, out: BinaryIO, groups: list[list[Chunk]], pages: list[bytes]) -> None:
+        self._spool.seek(0)
+        runs = [(page, sum(c.length for c in g)) for page, g in zip(pages, groups, strict=True)] or [(b"", self._length)]
+        for page, length in runs:
+            out.write(page)
+            while length:
+                part = self._spool.read(min(length, _COPY))
+                out.write(part)
+                length -= len(part)
+
+    def close(self) -> None:
+        """Remove the spool file."""
+        self._spool.close()
+
+    def __enter__(self) -> ContainerWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _ref(page: bytes, chunks: Sequence[Chunk]) -> PageRef:
+    return directory.page_ref(page, chunks, zlib.crc32(page))
+
+
+def _paginate(groups: list[list[Chunk]], start: int) -> tuple[bytes, list[bytes], int]:
+    """Place each leaf page right before its chunks. Return the index page, the leaf pages and the end of the file."""
+    pages, refs, at = [], [], start
+    for group in groups:
+        size = len(directory.pack_chunks(group))
+        base = at + size - group[0].offset
+        placed = [replace(c, offset=c.offset + base) for c in group]
+        page = directory.pack_chunks(placed)
+        pages.append(page)
+        refs.append(_ref(page, placed))
+        at = placed[-1].offset + placed[-1].length
+    return directory.pack_index(refs), pages, at

@@ -1,0 +1,97 @@
+"""How a scene is laid out before it is coded: importance classes, position lattice, order, and chunks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splatpack.codecs.kernels.splat import morton_codes
+from splatpack.codecs.splat import AXIS_BITS, CLASSES, Q20
+from splatpack.pack.presets import GAMMA, PIVOT, Settings
+from splatpack.scene.gaussians import Gaussians
+
+CORE_BITS = 11
+"""Lattice cells along the longest side of the box that holds the middle 99 % of the scene, as a power of two."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The grid on which positions are coded: corner (3,), side of a cell, and ln(cell / step) in Q20 by class."""
+
+    corner: NDArray[np.float64]
+    cell: float
+    position: NDArray[np.int64]
+
+    @property
+    def array(self) -> NDArray[np.float64]:
+        """Corner and cell in one float64 (4,)."""
+        return np.append(self.corner, self.cell)
+
+    def codes(self, means: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the Morton code of each mean, int64 (n,)."""
+        out = np.empty(len(means), np.int64)
+        x, y, z = (float(v) for v in self.corner)
+        morton_codes(means, x, y, z, self.cell, out)
+        return out
+
+
+def lattice(scene: Gaussians, settings: Settings) -> Lattice:
+    """Return the lattice of a scene: cells of 1/2048 of its core, larger where outliers need it."""
+    n = len(scene)
+    sample = scene.means[:: max(1, n // 200_000)]
+    low, high = scene.means.min(axis=0).astype(np.float64), scene.means.max(axis=0).astype(np.float64)
+    core = np.percentile(sample, 99.5, axis=0) - np.percentile(sample, 0.5, axis=0)
+    tiny = 1e-6 * max(float(np.abs(low).max()), float(np.abs(high).max()), 1e-12)
+    cell = max(float(core.max()) / 2**CORE_BITS, float((high - low).max()) / (2**AXIS_BITS - 2), tiny)
+    step = settings.step("position")
+    logs = [math.log(cell / (step * 2.0 ** (GAMMA["position"] * (c - PIVOT["position"])))) for c in range(CLASSES)]
+    return Lattice(low, cell, np.array([math.floor(v * Q20 + 0.5) for v in logs], np.int64))
+
+
+def classes(importance: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return the importance class of each Gaussian: one class per factor 4, 0 at the 99.5th percentile and above."""
+    top = max(float(np.percentile(importance, 99.5)), 1e-30)
+    with np.errstate(divide="ignore"):
+        c = np.floor(0.5 - 0.5 * np.log2(np.maximum(importance, 1e-300) / top))
+    return np.clip(c, 0, CLASSES - 1).astype(np.uint8)
+
+
+def keep_important(importance: NDArray[np.float64], share: float) -> NDArray[np.int64]:
+    """Return the indices that stay when the ``share`` of the least important is dropped, ascending."""
+    n = len(importance)
+    drop = min(int(n * share), n - 1)
+    if drop <= 0:
+        return np.arange(n)
+    order = np.argsort(importance, kind="stable")
+    return np.sort(order[drop:])
+
+
+def cut(codes: NDArray[np.int64], target: int) -> list[tuple[int, int]]:
+    """Cut ascending Morton codes into runs of about ``target``, at the coarsest cell border in reach.
+
+    A border between rows i - 1 and i is as coarse as the highest bit in which their codes differ. From each start the
+    coarsest border between 3/4 and 5/4 of the target is taken, the one nearest to the target on ties, so that chunks
+    are unions of few octree cells and their boxes are tight.
+    """
+    n = len(codes)
+    cuts = [0]
+    while n - cuts[-1] > target + target // 4:
+        start = cuts[-1]
+        a, b = start + 3 * target // 4, min(start + target + target // 4, n - target // 4)
+        coarse = codes[a:b] ^ codes[a - 1 : b - 1]
+        level = np.frexp(coarse.astype(np.float64))[1]
+        best = np.nonzero(level == level.max())[0] + a
+        cuts.append(int(best[np.argmin(np.abs(best - (start + target)))]))
+    cuts.append(n)
+    return list(zip(cuts[:-1], cuts[1:], strict=True))
+
+
+def bounds(means: NDArray[Any], scales: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+    """Return the box of the centres (low, high) and the largest reach (three standard deviations) beyond it."""
+    low, high = means.min(axis=0), means.max(axis=0)
+    reach = 3.0 * float(np.exp(np.float64(min(float(scales.max()), 60.0))))
+    return tuple(float(v) for v in low), tuple(float(v) for v in high), reach

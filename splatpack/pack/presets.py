@@ -1,0 +1,113 @@
+"""What a preset is: the steps of the quantisers, one scalar q times a base set, and how much may be pruned."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from splatpack.codecs.splat import CLASSES, Q20
+from splatpack.errors import UsageError
+
+BASE_STEPS: Mapping[str, float] = {
+    "scale": 0.20,  # nat of log-scale
+    "rotation": 0.10,  # component of the modified Rodrigues vector, a quarter of the angle in radians
+    "opacity": 0.35,  # logit
+    "colour": 0.04,  # sh0, luma and chroma
+    "sh": 0.045,  # shN, luma and chroma
+    "position": 0.45,  # of the middle axis
+}
+"""Steps at q = 1, from one-at-a-time probes on rendered quality (docs/design/0004-splat-codec.md)."""
+
+GAMMA: Mapping[str, float] = {
+    "scale": 0.5, "rotation": 0.5, "opacity": 0.5, "colour": 0.7, "sh": 0.7, "position": 0.5,
+}  # fmt: skip
+"""Powers of two by which a step grows from one importance class to the next."""
+
+PIVOT: Mapping[str, int] = {"scale": 3, "rotation": 3, "opacity": 3, "colour": 0, "sh": 0, "position": 3}
+"""The class at which the base step holds."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to encode a scene.
+
+    Attributes
+    ----------
+    q : float
+        Multiplies all steps; halving it costs about 1 bit per coded number and gains about 6 dB.
+    prune : float
+        Share of the Gaussians, the least important ones, that is dropped.
+    steps : mapping of str to float
+        Overrides of single base steps (names of :data:`BASE_STEPS`), not multiplied by q.
+    exact : tuple of str
+        Attributes kept bit-exact.
+    max_error : mapping of str to float
+        Attributes whose every component keeps within this distance of the original.
+    sh_degree : int or None
+        Drop SH bands above; None keeps them.
+    keep_order : bool
+        Keep the order of the rows (bit-exact and error-bounded modes only; costs space).
+    beta : float
+        Colour error diffusion.
+    chunk : int
+        Gaussians per chunk, about.
+    importance_views : int
+        Cameras that the importance is measured from; 0 treats all Gaussians alike.
+    name : str
+        The preset this came from.
+    """
+
+    q: float = 0.4
+    prune: float = 0.0
+    steps: Mapping[str, float] = field(default_factory=dict)
+    exact: tuple[str, ...] = ()
+    max_error: Mapping[str, float] = field(default_factory=dict)
+    sh_degree: int | None = None
+    keep_order: bool = False
+    beta: float = 0.5
+    chunk: int = 16384
+    importance_views: int = 16
+    name: str = "custom"
+
+    def __post_init__(self) -> None:
+        if not (0 < self.q <= 64 and 0 <= self.prune < 1 and 256 <= self.chunk <= 32768):
+            raise UsageError(f"q {self.q}, prune {self.prune}, chunk {self.chunk}: out of range.")
+        unknown = set(self.steps) - set(BASE_STEPS)
+        if unknown:
+            raise UsageError(f"unknown step names {sorted(unknown)}, expected some of {sorted(BASE_STEPS)}.")
+        for name, value in {**self.steps, **self.max_error}.items():
+            if not 0 < value < 1e6:
+                raise UsageError(f"{name}={value}: expected a number above 0 and below 1e6.")
+
+    def step(self, name: str) -> float:
+        """Return the base step of ``name`` under these settings."""
+        return float(self.steps[name]) if name in self.steps else BASE_STEPS[name] * self.q
+
+    def q20(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return the steps of ``name`` by importance class, int64 (8,), Q20."""
+        values = [self.step(name) * 2.0 ** (GAMMA[name] * (c - PIVOT[name])) for c in range(CLASSES)]
+        return np.array([min(max(1, math.floor(v * Q20 + 0.5)), 1 << 31) for v in values], np.int64)
+
+
+PRESETS: Mapping[str, Settings] = {
+    "near-lossless": Settings(q=0.12, prune=0.0, name="near-lossless"),
+    "high": Settings(q=0.4, prune=0.0, name="high"),
+    "medium": Settings(q=1.0, prune=0.05, name="medium"),
+    "small": Settings(q=1.8, prune=0.1, name="small"),
+}
+
+
+def settings(preset: str = "high", **changes: object) -> Settings:
+    """Return the settings of a preset with some of them changed.
+
+    Raises
+    ------
+    UsageError
+        There is no such preset, or a value is out of range.
+    """
+    if preset not in PRESETS:
+        raise UsageError(f"preset {preset!r}, expected one of {', '.join(PRESETS)}.")
+    return replace(PRESETS[preset], **changes)  # type: ignore[arg-type]

@@ -35,7 +35,7 @@ def matrices(quats: NDArray[Any]) -> Array:
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
-    return np.moveaxis(np.array(rows), 2, 0)
+    return np.asarray(np.moveaxis(np.array(rows), 2, 0))
 
 
 def covariances(scene: Gaussians) -> Array:
@@ -50,7 +50,7 @@ def colours(scene: Gaussians, directions: Array) -> Array:
 
 def random_rotation(seed: int) -> Array:
     q = np.random.default_rng(seed).normal(size=(1, 4))
-    return matrices(q / np.linalg.norm(q))[0]
+    return np.asarray(matrices(q / np.linalg.norm(q))[0])
 
 
 def directions(n: int = 40, seed: int = 5) -> Array:

@@ -151,6 +151,8 @@ class ContainerReader:
     def _check_tiling(self) -> None:
         """The entries of the root page must fill the data region exactly, and declare no more than the limits allow."""
         at = self.header.data_offset
+        if not self._root:
+            raise CorruptError("root page: no chunks, expected at least one.")
         for entry in self._root:
             if entry.offset != at:
                 raise CorruptError(f"root page: an entry at {entry.offset:,}, expected {at:,}. Entries overlap or leave a gap.")

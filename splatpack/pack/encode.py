@@ -1,0 +1,405 @@
+"""Scene to ``.spk``: importance, classes, order, two passes over the chunks, and the container.
+
+The same scene and settings give the same bytes for any number of threads, and with the JIT off.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splatpack import __version__
+from splatpack.codecs import model, splat
+from splatpack.codecs.base import Codec
+from splatpack.codecs.columns import DTYPES, BytePlanes, CodedPlanes, Delta, Ordered, Quantised, RawPlanes
+from splatpack.codecs.pipeline import Pipeline
+from splatpack.codecs.rans import Tokens
+from splatpack.codecs.zstd import Zstd
+from splatpack.container.writer import ContainerWriter
+from splatpack.errors import InvalidSceneError, UsageError
+from splatpack.fit.importance import importance
+from splatpack.pack import layout
+from splatpack.pack.presets import Settings
+from splatpack.pack.profile import COLUMN_SECTION, GEOMETRY_SECTION, SH_SECTION, Column, Profile, row_shape
+from splatpack.parallel import ordered_map
+from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, and how much of it is done."""
+
+_LENGTH = struct.Struct("<I")
+
+
+@dataclass
+class EncodeReport:
+    """What encoding did.
+
+    Attributes
+    ----------
+    n_in, n_out : int
+        Gaussians before and after pruning.
+    bytes_out : int
+    bytes_by_section : dict of str to int
+        ``geometry``, ``sh``, ``columns`` and ``overhead`` (header, directory, metadata, tables).
+    stages : list of (str, float)
+        Wall seconds of each stage.
+    """
+
+    n_in: int
+    n_out: int = 0
+    bytes_out: int = 0
+    bytes_by_section: dict[str, int] = field(default_factory=dict)
+    stages: list[tuple[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything that the chunk workers share."""
+
+    scene: Gaussians
+    settings: Settings
+    profile: Profile
+    order: NDArray[np.int64]
+    runs: list[tuple[int, int]]
+    lattice: layout.Lattice
+    codes: NDArray[np.int64]
+    classes: NDArray[np.uint8]
+    weights: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """One chunk after the first pass."""
+
+    count: int
+    geometry: Tokens | None
+    first: int
+    sh: Tokens | None
+    columns: bytes
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+    reach: float
+
+
+class _Clock:
+    """Collects the wall time of stages and forwards progress."""
+
+    def __init__(self, report: EncodeReport, progress: Progress | None) -> None:
+        self._report, self._progress = report, progress
+        self._last = time.perf_counter()
+
+    def done(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._report.stages.append((stage, now - self._last))
+        self._last = now
+
+    def tick(self, stage: str, at: int, of: int) -> None:
+        if self._progress:
+            self._progress(stage, at, of)
+
+
+def encode(
+    scene: Gaussians,
+    out: BinaryIO,
+    settings: Settings,
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    spool: str | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> EncodeReport:
+    """Encode a scene as a ``.spk``.
+
+    Parameters
+    ----------
+    scene : Gaussians
+        Validated (see :mod:`splatpack.scene.validate`).
+    out : binary file
+        Receives the file from its current position.
+    settings : Settings
+    threads : int or None
+        None uses all cores; the bytes do not depend on it.
+    progress : callable or None
+    spool : str or None
+        Folder of the spool file for large scenes.
+    weights : float64 (N,) or None
+        Importance of each Gaussian where it is known already; measured by rendering when None.
+
+    Raises
+    ------
+    InvalidSceneError
+        The scene is empty.
+    UsageError
+        Settings that contradict each other or the scene.
+    """
+    if len(scene) == 0:
+        raise InvalidSceneError("the scene has no Gaussians: there is nothing to compress.")
+    report = EncodeReport(n_in=len(scene))
+    clock = _Clock(report, progress)
+    if settings.sh_degree is not None and settings.sh_degree < scene.sh_degree:
+        scene = scene.with_sh_degree(settings.sh_degree)
+    lossy = _lossy_attributes(scene, settings)
+    if settings.keep_order and lossy:
+        raise UsageError(f"keep_order: {', '.join(lossy)} would be coded in spatial order. Make every attribute exact.")
+    w = _importance(scene, settings, lossy, weights, threads, clock)
+    if settings.prune > 0 and lossy:
+        keep = layout.keep_important(w, settings.prune)
+        scene, w = scene.take(keep), w[keep]
+    clock.done("importance")
+    plan = _plan(scene, settings, lossy, w)
+    clock.done("order")
+    drafts, counts = _first_pass(plan, threads, clock)
+    clock.done("quantise")
+    profile = _fit(plan.profile, *counts)
+    clock.done("model")
+    with ContainerWriter(folder=spool) as writer:
+        _second_pass(plan, profile, drafts, writer, threads, clock, report)
+        report.n_out = len(scene)
+        report.bytes_out = writer.finish(_metadata(plan, profile, report), profile.tables(), out)
+    report.bytes_by_section["overhead"] = report.bytes_out - sum(report.bytes_by_section.values())
+    clock.done("write")
+    return report
+
+
+def _lossy_attributes(scene: Gaussians, settings: Settings) -> tuple[str, ...]:
+    """Attributes that go through the splat codec."""
+    single = {*settings.exact, *settings.max_error}
+    unknown = single - set(ATTRIBUTES) - set(scene.extras)
+    if unknown:
+        raise UsageError(f"unknown attributes {sorted(unknown)}, expected some of {', '.join(ATTRIBUTES)}.")
+    return tuple(a for a in ATTRIBUTES if a not in single and not (a == "shN" and scene.sh_degree == 0))
+
+
+def _importance(
+    scene: Gaussians, settings: Settings, lossy: tuple[str, ...], weights: NDArray[np.float64] | None,
+    threads: int | None, clock: _Clock,
+) -> NDArray[np.float64]:  # fmt: skip
+    if weights is not None:
+        if weights.shape != (len(scene),):
+            raise UsageError(f"weights: shape {weights.shape}, expected ({len(scene)},).")
+        return weights
+    if not lossy or settings.importance_views == 0:
+        return np.ones(len(scene))
+    clock.tick("importance", 0, 1)
+    return importance(scene, views=settings.importance_views, threads=threads)
+
+
+def _plan(scene: Gaussians, settings: Settings, lossy: tuple[str, ...], w: NDArray[np.float64]) -> _Plan:
+    n = len(scene)
+    grid = layout.lattice(scene, settings)
+    codes = grid.codes(scene.means)
+    classes = layout.classes(w)
+    if settings.keep_order:
+        order = np.arange(n)
+        runs = [(a, min(a + settings.chunk, n)) for a in range(0, n, settings.chunk)]
+    else:
+        order = np.argsort(codes, kind="stable")
+        runs = layout.cut(codes[order], settings.chunk)
+    params = _params(scene, settings, lossy, grid, classes) if lossy else None
+    columns = _columns(scene, settings, order[slice(*runs[0])])
+    profile = Profile(scene.sh_degree, params, "shN" in lossy, columns)
+    return _Plan(scene, settings, profile, order, runs, grid, codes, classes, np.sqrt(np.maximum(w, 1e-12)))
+
+
+def _params(
+    scene: Gaussians, settings: Settings, lossy: tuple[str, ...], grid: layout.Lattice, classes: NDArray[np.uint8]
+) -> splat.SplatParams:
+    q20 = {name: settings.q20(name) for name in ("scale", "rotation", "opacity", "colour", "sh")}
+    opacities = np.clip(scene.opacities, *splat.OPACITY_RANGE)
+    return splat.SplatParams(
+        lattice=grid.array,
+        position=grid.position,
+        **q20,
+        scale_offset=_centres(scene.scales.max(axis=1), q20["scale"], classes),
+        opacity_offset=_centres(opacities, q20["opacity"], classes),
+        attributes=tuple(a for a in lossy if a != "shN"),
+    )
+
+
+def _centres(values: NDArray[np.float32], steps: NDArray[np.int64], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Median symbol of each class, int64 (8,)."""
+    out = np.zeros(splat.CLASSES, np.int64)
+    for c in range(splat.CLASSES):
+        member = values[classes == c]
+        if len(member):
+            centre = np.floor(float(np.median(member)) * splat.Q20 / float(steps[c]) + 0.5)
+            out[c] = int(min(max(centre, -32767), 32767))
+    return out
+
+
+def _columns(scene: Gaussians, settings: Settings, sample: NDArray[np.int64]) -> tuple[Column, ...]:
+    """Columns that are coded on their own, each with the pipeline that is smallest on the first chunk."""
+    out = []
+    for name in ATTRIBUTES:
+        if (name in settings.exact or name in settings.max_error) and not (name == "shN" and scene.sh_degree == 0):
+            array = getattr(scene, name)
+            error = None if name in settings.exact else settings.max_error[name]
+            out.append(_column(name, True, array, row_shape(name, scene.sh_degree), error, sample))
+    for name, array in scene.extras.items():
+        out.append(_column(name, False, array, array.shape[1:], settings.max_error.get(name), sample))
+    return tuple(out)
+
+
+def _column(
+    name: str, attribute: bool, array: NDArray[Any], shape: tuple[int, ...], error: float | None,
+    sample: NDArray[np.int64],
+) -> Column:  # fmt: skip
+    dtype = array.dtype.newbyteorder("<").str
+    size = array.dtype.itemsize
+    components = int(np.prod(shape, dtype=np.int64))
+    if dtype not in DTYPES or not 1 <= components <= 256:
+        raise UsageError(f"column {name!r}: {array.dtype} with {components} components cannot be stored.")
+    first: Codec = Ordered(dtype)
+    if error is not None and array.dtype == np.float32:
+        first = _bounded(array, error) or first
+    planes = BytePlanes(4 if isinstance(first, Quantised) else size, components)
+    rows = np.ascontiguousarray(array[sample]).reshape(len(sample), components)
+    candidates = [
+        [first, planes, CodedPlanes()],
+        [first, Delta(), planes, CodedPlanes()],
+        [first, planes, RawPlanes(), Zstd()],
+    ]
+    best = min((Pipeline(c) for c in candidates), key=lambda p: len(p.encode(rows)))
+    return Column(name, attribute, dtype, shape, best)
+
+
+def _bounded(array: NDArray[np.float32], error: float) -> Quantised | None:
+    """The quantiser that keeps every component within ``error``, or None where only exact storage does."""
+    transform = Quantised(float(error) * 1.998)
+    for a in range(0, len(array), 1 << 16):
+        block = np.ascontiguousarray(array[a : a + (1 << 16)])
+        try:
+            back = transform.inverse(transform.forward(block))
+        except ValueError:
+            return None
+        if np.abs(back.astype(np.float64) - block).max(initial=0.0) > error:
+            return None
+    return transform
+
+
+def _first_pass(plan: _Plan, threads: int | None, clock: _Clock) -> tuple[list[_Draft], tuple[Any, Any]]:
+    """Quantise and tokenise every chunk; count tokens under their contexts."""
+    geometry = np.zeros((splat.GEOMETRY_CONTEXTS, 256), np.int64)
+    sh = np.zeros((splat.SH_CONTEXTS, 256), np.int64)
+    drafts = []
+    for draft in ordered_map(lambda run: _draft(plan, *run), plan.runs, threads):
+        if draft.geometry is not None:
+            model.count(draft.geometry.tokens, draft.geometry.contexts, geometry)
+        if draft.sh is not None:
+            model.count(draft.sh.tokens, draft.sh.contexts, sh)
+        drafts.append(draft)
+        clock.tick("quantise", len(drafts), len(plan.runs))
+    return drafts, (geometry, sh)
+
+
+def _draft(plan: _Plan, a: int, b: int) -> _Draft:
+    index = plan.order[a:b]
+    part = plan.scene.take(index)
+    profile = plan.profile
+    geometry, first, sh = None, 0, None
+    if profile.params is not None:
+        classes = plan.classes[index]
+        arrays = {name: getattr(part, name) for name in ATTRIBUTES}
+        symbols = splat.quantise(
+            arrays, plan.codes[index], classes, plan.weights[index], profile.params, plan.settings.beta
+        )
+        geometry, first = splat.geometry_tokens(symbols, part.means, profile.params)
+        if profile.sh:
+            sh = splat.sh_tokens(part.shN, classes, profile.params)
+    columns = b"".join(_column_bytes(part, c) for c in profile.columns)
+    low, high, reach = _chunk_bounds(plan, part)
+    return _Draft(b - a, geometry, first, sh, columns, low, high, reach)
+
+
+def _column_bytes(part: Gaussians, column: Column) -> bytes:
+    array = getattr(part, column.name) if column.attribute else part.extras[column.name]
+    rows = np.ascontiguousarray(array.astype(column.dtype, copy=False)).reshape(len(part), column.components)
+    data = column.pipeline.encode(rows)
+    return _LENGTH.pack(len(data)) + data
+
+
+def _chunk_bounds(
+    plan: _Plan, part: Gaussians
+) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:
+    """Box of the decoded centres, rounded outwards, and the reach of the decoded scales."""
+    params = plan.profile.params
+    margin = 0.0
+    if params is not None and "means" in params.attributes:
+        margin = 0.5 * plan.lattice.cell
+    elif "means" in plan.settings.max_error:
+        margin = plan.settings.max_error["means"]
+    low = part.means.min(axis=0).astype(np.float64) - margin
+    high = part.means.max(axis=0).astype(np.float64) + margin
+    slack = 1e-6 * np.maximum(np.abs(low), np.abs(high)) + 1e-30
+    log_scale = float(part.scales.max())
+    if params is not None and "scales" in params.attributes:
+        log_scale += float(params.scale.max()) / splat.Q20 / 2
+    log_scale += plan.settings.max_error.get("scales", 0.0)
+    reach = min(3.0 * float(np.exp(min(log_scale, 80.0))) * (1 + 1e-6), 3e38)
+    x0, y0, z0 = (float(v) for v in np.maximum(low - slack, -3e38))
+    x1, y1, z1 = (float(v) for v in np.minimum(high + slack, 3e38))
+    return (x0, y0, z0), (x1, y1, z1), reach
+
+
+def _fit(profile: Profile, geometry: NDArray[np.int64], sh: NDArray[np.int64]) -> Profile:
+    if profile.params is None:
+        return profile
+    g = model.fit(geometry, splat.GEOMETRY_GROUPS)
+    s = model.fit(sh, splat.SH_GROUPS) if profile.sh else None
+    return replace(profile, geometry_model=g, sh_model=s)
+
+
+def _second_pass(
+    plan: _Plan, profile: Profile, drafts: list[_Draft], writer: ContainerWriter, threads: int | None, clock: _Clock,
+    report: EncodeReport,
+) -> None:  # fmt: skip
+    names = {GEOMETRY_SECTION: "geometry", SH_SECTION: "sh", COLUMN_SECTION: "columns"}
+    report.bytes_by_section = dict.fromkeys(names.values(), 0)
+
+    def sections(i: int) -> list[tuple[int, bytes]]:
+        draft = drafts[i]
+        out: list[tuple[int, bytes]] = []
+        if draft.geometry is not None and profile.geometry_model is not None:
+            out.append((GEOMETRY_SECTION, splat.geometry_bytes(draft.geometry, draft.first, profile.geometry_model)))
+        if draft.sh is not None and profile.sh_model is not None:
+            out.append((SH_SECTION, draft.sh.encode(profile.sh_model)))
+        if profile.columns:
+            out.append((COLUMN_SECTION, draft.columns))
+        return out
+
+    for i, parts in enumerate(ordered_map(sections, range(len(drafts)), threads)):
+        d = drafts[i]
+        writer.add(parts, count=d.count, low=d.low, high=d.high, reach=d.reach)
+        for kind, body in parts:
+            report.bytes_by_section[names[kind]] += len(body)
+        clock.tick("entropy code", i + 1, len(drafts))
+
+
+def _metadata(plan: _Plan, profile: Profile, report: EncodeReport) -> dict[str, Any]:
+    scene, settings = plan.scene, plan.settings
+    flags = [name for name, on in (("antialiased", scene.antialiased), ("surfels", scene.surfels)) if on]
+    return {
+        "generator": f"splatpack {__version__}",
+        "n": len(scene),
+        "sh_degree": scene.sh_degree,
+        "frame": scene.frame,
+        "flags": flags,
+        "order_kept": settings.keep_order,
+        "profiles": [profile.to_dict()],
+        "encoder": {
+            "preset": settings.name,
+            "q": float(settings.q),
+            "prune": float(settings.prune),
+            "n_in": report.n_in,
+            "steps": {k: float(v) for k, v in sorted(settings.steps.items())},
+            "exact": sorted(settings.exact),
+            "max_error": {k: float(v) for k, v in sorted(settings.max_error.items())},
+        },
+        "source": dict(scene.metadata),
+    }

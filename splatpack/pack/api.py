@@ -1,0 +1,238 @@
+"""Reading and writing scenes of any format: what ``splatpack.read`` and ``splatpack.write`` are."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splatpack.container.atomic import atomic_write, refuse_existing
+from splatpack.container.reader import ContainerReader
+from splatpack.errors import InvalidSceneError
+from splatpack.formats.detect import detect
+from splatpack.formats.registry import read_scene, write_scene
+from splatpack.limits import Limits
+from splatpack.pack.decode import Box, decode
+from splatpack.pack.encode import EncodeReport, Progress, encode
+from splatpack.pack.presets import Settings, settings
+from splatpack.render.compare import compare
+from splatpack.scene.gaussians import Gaussians
+from splatpack.scene.validate import validate
+
+Path_ = str | os.PathLike[str]
+
+
+@dataclass
+class WriteReport:
+    """What :func:`write` did; :meth:`as_dict` has the keys of ``splatpack compress --json``.
+
+    Attributes
+    ----------
+    input, output : str
+    n_in, n_out : int
+        Gaussians before and after pruning.
+    bytes_in, bytes_out : int
+        ``bytes_in`` is the input file's size, or that of the float columns for a scene in memory.
+    seconds : float
+    preset : str
+    psnr_mean, psnr_min, ssim_mean : float or None
+        Rendered quality of the written file against the input, dB, from cameras that the encoder did not use; None when it was not measured.
+    stages : list of (str, float)
+        Wall seconds of each stage.
+    sections : dict of str to int
+        Bytes by section.
+    """
+
+    input: str = ""
+    output: str = ""
+    n_in: int = 0
+    n_out: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    seconds: float = 0.0
+    preset: str = ""
+    psnr_mean: float | None = None
+    psnr_min: float | None = None
+    ssim_mean: float | None = None
+    stages: list[tuple[str, float]] = field(default_factory=list)
+    sections: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """Input bytes per output byte."""
+        return self.bytes_in / self.bytes_out if self.bytes_out else 0.0
+
+    @property
+    def bits_per_gaussian(self) -> float:
+        """Output bits per Gaussian of the input."""
+        return 8 * self.bytes_out / self.n_in if self.n_in else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values under the keys of the command-line contract."""
+        return {
+            "input": self.input, "output": self.output, "n_in": self.n_in, "n_out": self.n_out,
+            "bytes_in": self.bytes_in, "bytes_out": self.bytes_out, "ratio": self.ratio,
+            "bits_per_gaussian": self.bits_per_gaussian, "seconds": self.seconds, "preset": self.preset,
+            "psnr_mean": self.psnr_mean, "psnr_min": self.psnr_min, "ssim_mean": self.ssim_mean,
+            "stages": [{"stage": name, "seconds": s} for name, s in self.stages],
+            "sections": self.sections, "warnings": self.warnings,
+        }  # fmt: skip
+
+
+def read(
+    path: Path_, *, level: int | None = None, box: Box | None = None, sh: bool = True, partial: bool = False,
+    exact: bool = False, limits: Limits | None = None, threads: int | None = None,
+) -> Gaussians:  # fmt: skip
+    """Read a scene of any format, told by its content.
+
+    Parameters
+    ----------
+    path : path-like
+    level : int or None
+        ``.spk`` only: this level of detail or coarser.
+    box : ((x, y, z), (x, y, z)) or None
+        ``.spk`` only: Gaussians whose centre lies in the box; only chunks that meet it are read.
+    sh : bool
+        ``.spk`` only: off leaves out the SH sections, unread.
+    partial : bool
+        ``.spk`` only: accept a file that was cut, and return the chunks that are whole.
+    exact : bool
+        Foreign formats only: give the numbers as they are stored, without normalising quats or repairing rows.
+    limits : Limits or None
+    threads : int or None
+
+    Returns
+    -------
+    Gaussians
+
+    Raises
+    ------
+    SplatpackError
+        As the file deserves: see :mod:`splatpack.errors`.
+
+    Examples
+    --------
+    >>> import splatpack, tempfile, pathlib
+    >>> from splatpack.scene.gaussians import Gaussians
+    >>> scene = Gaussians(*(np.zeros(s, np.float32) + 0.5 for s in [(9, 3), (9, 3), (9, 4), (9,), (9, 1, 3), (9, 0, 3)]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     report = splatpack.write(pathlib.Path(folder) / "scene.spk", scene, preset="high")
+    ...     len(splatpack.read(pathlib.Path(folder) / "scene.spk"))
+    9
+    """
+    if detect(path) == "spk":
+        with ContainerReader.open(path, limits, partial=partial) as reader:
+            return decode(reader, box=box, level=level, sh=sh, threads=threads)
+    return _read_foreign(path, limits, exact)[0]
+
+
+def _read_foreign(path: Path_, limits: Limits | None, exact: bool) -> tuple[Gaussians, list[str]]:
+    """Read a foreign file; return the scene and what was repaired, in words. ``exact`` repairs nothing."""
+    scene = read_scene(path, limits=limits, normalise=not exact)
+    repaired, found = validate(scene)
+    if not exact:
+        return repaired, [] if found.clean else [found.summary()]
+    if found.removed or found.opacities_clamped:
+        raise InvalidSceneError(f"{path}: {found.summary()}. Bit-exact storage expects finite values; compress lossily.")
+    return scene, []
+
+
+def write(
+    path: Path_, scene: Gaussians, preset: str = "high", *, force: bool = False, measure: bool = False,
+    threads: int | None = None, progress: Progress | None = None, **changes: Any,
+) -> WriteReport:  # fmt: skip
+    """Write a scene; the extension of ``path`` names the format, ``.spk`` or one that splatpack writes.
+
+    The save is atomic and durable: whatever happens, the target is the old file or the new one.
+
+    Parameters
+    ----------
+    path : path-like
+    scene : Gaussians
+    preset : str
+        ``near-lossless``, ``high``, ``medium`` or ``small``; for ``.spk`` only, like everything below.
+    force : bool
+        Replace an existing file.
+    measure : bool
+        Decode the written file and compare it with ``scene`` on rendered views.
+    threads : int or None
+    progress : callable or None
+    **changes
+        Fields of :class:`splatpack.pack.presets.Settings` that differ from the preset.
+
+    Raises
+    ------
+    TargetExistsError, StorageError, UsageError, InvalidSceneError, UnsupportedError
+    """
+    return write_with(
+        path, scene, settings(preset, **changes), force=force, measure=measure, threads=threads, progress=progress
+    )
+
+
+def write_with(
+    path: Path_, scene: Gaussians, how: Settings, *, force: bool = False, measure: bool = False,
+    threads: int | None = None, progress: Progress | None = None,
+) -> WriteReport:  # fmt: skip
+    """:func:`write` with ready :class:`~splatpack.pack.presets.Settings`."""
+    start = time.perf_counter()
+    target = Path(path)
+    refuse_existing(target, force)
+    report = WriteReport(output=str(target), n_in=len(scene), n_out=len(scene), bytes_in=scene.nbytes)
+    with atomic_write(target, force=force) as file:
+        if target.suffix.lower() == ".spk":
+            made = encode(scene, file, how, threads=threads, progress=progress, spool=str(target.parent))
+            _note(report, made, how)
+        else:
+            write_scene(file, scene, target.name)
+    report.bytes_out = target.stat().st_size
+    if measure and target.suffix.lower() == ".spk":
+        before = time.perf_counter()
+        if progress:
+            progress("measure", 0, 1)
+        quality = compare(scene, read(target, threads=threads), threads=threads)
+        report.psnr_mean, report.psnr_min, report.ssim_mean = quality.psnr_mean, quality.psnr_min, quality.ssim_mean
+        report.stages.append(("measure", time.perf_counter() - before))
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def _note(report: WriteReport, made: EncodeReport, how: Settings) -> None:
+    report.n_out = made.n_out
+    report.stages.extend(made.stages)
+    report.sections = made.bytes_by_section
+    report.preset = how.name
+
+
+def compress(
+    source: Path_, target: Path_, how: Settings, *, force: bool = False, measure: bool = False, exact: bool = False,
+    limits: Limits | None = None, threads: int | None = None, progress: Progress | None = None,
+) -> WriteReport:  # fmt: skip
+    """Read a scene of any format and write it as ``.spk``; what was repaired on the way is in ``warnings``."""
+    start = time.perf_counter()
+    refuse_existing(target, force)
+    warnings: list[str] = []
+    if detect(source) == "spk":
+        scene = read(source, limits=limits, threads=threads)
+    else:
+        scene, warnings = _read_foreign(source, limits, exact)
+    read_seconds = time.perf_counter() - start
+    report = write_with(target, scene, how, force=force, measure=measure, threads=threads, progress=progress)
+    report.stages.insert(0, ("read", read_seconds))
+    report.input, report.bytes_in = str(source), Path(source).stat().st_size
+    report.warnings = warnings
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def largest(scene: Gaussians, budget: int) -> Gaussians:
+    """Return the ``budget`` Gaussians with the greatest opacity times area of the two longest axes, order kept."""
+    if budget >= len(scene):
+        return scene
+    s = np.sort(scene.scales, axis=1).astype(np.float64)
+    weight = s[:, 1] + s[:, 2] - np.log1p(np.exp(-np.clip(scene.opacities.astype(np.float64), -30, 30)))
+    return scene.take(np.sort(np.argsort(-weight, kind="stable")[: max(1, budget)]))

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 Shape = Callable[[Array, Array], tuple[Array, Array, Array]]
 """(u, v) in [0, 1) to points, unit normals and unit tangents along u, each (N, 3); y is up while we model."""
 
-GOLDEN = (5**0.5 - 1) / 2
+GOLDEN: float = 0.6180339887498949
 KEY = np.array([-0.66, 0.58, 0.36])
 FILL = np.array([0.83, 0.35, -0.43])
 OCCLUDERS = np.array(
@@ -137,15 +137,16 @@ def sample(shape: Shape, n: int, rng: np.random.Generator) -> tuple[tuple[Array,
     """Cover a shape evenly with ``n`` points; also their u and v, and the distance of neighbours."""
     grid = (np.arange(400) + 0.5) / 400
     ring = np.linspace(0, 1, 48, endpoint=False)
-    u, v = (x.ravel() for x in np.meshgrid(ring, grid))
-    du = shape(u + 1e-4, v)[0] - shape(u, v)[0]
-    dv = shape(u, v + 1e-4)[0] - shape(u, v)[0]
+    ru, rv = (x.ravel() for x in np.meshgrid(ring, grid))
+    du = shape(ru + 1e-4, rv)[0] - shape(ru, rv)[0]
+    dv = shape(ru, rv + 1e-4)[0] - shape(ru, rv)[0]
     area = np.linalg.norm(np.cross(du, dv), axis=1).reshape(400, 48).mean(axis=1) * 1e8
     cdf = np.concatenate([[0], np.cumsum(area)])
     gap = float(np.sqrt(cdf[-1] / 400 / n))
     i = np.arange(n) + 0.5
-    v = np.interp((i + rng.normal(scale=0.2, size=n)).clip(0, n) / n * cdf[-1], cdf, np.linspace(0, 1, 401))
-    u = (i * GOLDEN) % 1
+    at = (i + rng.normal(scale=0.2, size=n)).clip(0, n) / n
+    v: Array = np.interp(at * cdf[-1], cdf, np.linspace(0, 1, 401)).astype(np.float64)
+    u: Array = (i * GOLDEN) % 1
     around = np.linalg.norm(shape(u + 1e-4, v)[0] - shape(u, v)[0], axis=1) * 1e4
     u = np.asarray((u + rng.normal(scale=0.15, size=n) * gap / around) % 1)
     return shape(u, v), u, v, gap
@@ -351,7 +352,7 @@ BODY = (
 
 SPOUT = (
     "0.36 0.22 0 0.115, 0.50 0.27 0 0.10, 0.60 0.40 0 0.072, 0.66 0.54 0 0.052, 0.74 0.655 0 0.042, 0.79 0.68 0 0.043",
-    "-0.40 0.60 0 0.034, -0.58 0.64 0 0.036, -0.74 0.55 0 0.036, -0.75 0.38 0 0.034, -0.62 0.24 0 0.034, -0.43 0.2 0 0.04",
+    "-0.4 0.6 0 0.034, -0.58 0.64 0 0.036, -0.74 0.55 0 0.036, -0.75 0.38 0 0.034, -0.62 0.24 0 0.03, -0.43 0.2 0 0.04",
 )
 """Spout and handle: knots (x, y, z, radius)."""
 
@@ -396,7 +397,8 @@ def build(count: int = 150_000, seed: int = 7) -> Gaussians:
         parts.append((0.10 * r, lathe(ball(r), bead), carnelian, i))
     scenes = [surface(shape, material, int(count * share), rng, own) for share, shape, material, own in parts]
     scenes.append(backdrop(count - sum(len(s) for s in scenes), rng))
-    return change_frame(concatenate(scenes), "rdf")
+    scene = concatenate(scenes)
+    return change_frame(scene.take(rng.permutation(len(scene))), "rdf")
 
 
 def main() -> None:

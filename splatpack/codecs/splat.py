@@ -49,7 +49,10 @@ BAND_FIRST = (0, 3, 8)
 BAND_COUNT = (3, 5, 7)
 
 SIDES = np.array([int(np.floor(2.0 ** (k / 3) + 1e-9)) for k in range(49)], np.int64)
-"""Sub-cells along an axis for k raw bits: floor(2^(k / 3)), so that SIDES[k]^3 <= 2^k."""
+"""Sub-cells along an axis for fineness k: floor(2^(k / 3))."""
+
+SIZES = np.array([(int(side) ** 3 - 1).bit_length() for side in SIDES], np.int64)
+"""Raw bits that hold a number below SIDES[k]^3."""
 
 _LEVEL = np.array([0, 1, 1, 2, 2, 2, 2, 3], np.uint16)
 _GEOMETRY_HEAD = struct.Struct("<Q")
@@ -219,8 +222,9 @@ def geometry_tokens(sym: Symbols, means: Float32, p: SplatParams) -> tuple[Token
         scale = sym.scale
         s0, s1, s2 = scale
         out.plane(zigzag(s0 - p.scale_offset[sym.classes]), SCALE0 + cls)
-        out.plane(s1, SCALE1 + cls)
-        out.plane(s2, SCALE2 + 8 * np.minimum(s1, 7).astype(np.uint16) + cls)
+        v1, v2 = (s1, s2) if "quats" in p.attributes else (zigzag(s1), zigzag(s2))
+        out.plane(v1, SCALE1 + cls)
+        out.plane(v2, SCALE2 + 8 * np.minimum(v1, 7).astype(np.uint16) + cls)
         shape = _shape(s1, s2)
     if "opacities" in p.attributes:
         out.plane(zigzag(sym.opacity - p.opacity_offset[sym.classes]), OPACITY + cls)
@@ -232,7 +236,7 @@ def geometry_tokens(sym: Symbols, means: Float32, p: SplatParams) -> tuple[Token
     if "means" in p.attributes:
         values, widths = np.empty(n, np.int64), np.empty(n, np.int64)
         kernels.quantise_positions(
-            means, sym.codes, scale, sym.classes, p.scale, p.position, SIDES, p.lattice, values, widths
+            means, sym.codes, scale, sym.classes, p.scale, p.position, SIDES, SIZES, p.lattice, values, widths
         )
         out.raw(values, widths)
     return out.finish(), first
@@ -333,7 +337,7 @@ def decode_geometry(
     means = np.zeros((n, 3), np.float32)
     if "means" in has:
         reader.bit = kernels.decode_positions(
-            codes, scale, classes, p.scale, p.position, SIDES, p.lattice, reader.bits, reader.bit, reader.end, means
+            codes, scale, classes, p.scale, p.position, SIDES, SIZES, p.lattice, reader.bits, reader.bit, reader.end, means
         )
         if reader.bit < 0:
             raise CorruptError(f"{what}: position bits end early or are out of range.")
@@ -349,6 +353,8 @@ def _take_scale(
     s0 = unzigzag(reader.plane(SCALE0 + cls, scratch)) + p.scale_offset[classes]
     s1 = reader.plane(SCALE1 + cls, scratch)
     s2 = reader.plane(SCALE2 + 8 * np.minimum(s1, 7).astype(np.uint16) + cls, scratch)
+    if "quats" not in p.attributes:
+        s1, s2 = unzigzag(s1), unzigzag(s2)
     return np.stack([s0, s1, s2]), _shape(s1, s2)
 
 

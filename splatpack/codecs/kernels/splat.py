@@ -208,15 +208,15 @@ def quantise_shape(scales, quats, opacities, classes, steps, scale_out, opacity_
 
 @kernel(int64(int64, int64), inline=True)
 def sub_bits(mid_q20, position_q20):  # type: ignore[no-untyped-def]
-    """Raw bits of the sub-cell position: ceil(3 log2(cell / step)), 0 to 48, from Q20 natural logarithms."""
+    """Fineness of the sub-cell position: ceil(3 log2(cell / step)), 0 to 48, from Q20 natural logarithms."""
     k = 3 * (position_q20 - mid_q20)
     k = -((-k) // LN2_Q20)
     return min(max(k, np.int64(0)), np.int64(48))
 
 
-@kernel(int64(ro(float32, 2), ro(int64), ro(int64, 2), ro(uint8), ro(int64), ro(int64), ro(int64), ro(float64), rw(int64), rw(int64)))
-def quantise_positions(means, codes, scale_symbols, classes, scale_steps, position_q20, sides, lattice, values, widths):  # type: ignore[no-untyped-def]
-    """Sub-cell position of each mean: a number in base n = ``sides[k]`` with k raw bits.
+@kernel(int64(ro(float32, 2), ro(int64), ro(int64, 2), ro(uint8), ro(int64), ro(int64), ro(int64), ro(int64), ro(float64), rw(int64), rw(int64)))
+def quantise_positions(means, codes, scale_symbols, classes, scale_steps, position_q20, sides, sizes, lattice, values, widths):  # type: ignore[no-untyped-def]
+    """Sub-cell position of each mean: a number in base n = ``sides[k]`` with ``sizes[k]`` raw bits.
 
     ``lattice`` is (x0, y0, z0, cell). ``scale_symbols`` rows are s0, s0 - s1, s1 - s2; the middle axis sets the step.
     """
@@ -233,12 +233,12 @@ def quantise_positions(means, codes, scale_symbols, classes, scale_steps, positi
             s = np.int64(math.floor(min(max(t, 0.0), 1.0) * n))
             v = v * n + min(max(s, 0), n - 1)
         values[i] = v
-        widths[i] = k
+        widths[i] = sizes[k]
     return 0
 
 
-@kernel(int64(ro(int64), ro(int64, 2), ro(uint8), ro(int64), ro(int64), ro(int64), ro(float64), ro(uint8), int64, int64, rw(float32, 2)))
-def decode_positions(codes, scale_symbols, classes, scale_steps, position_q20, sides, lattice, bits, bit, end, means):  # type: ignore[no-untyped-def]
+@kernel(int64(ro(int64), ro(int64, 2), ro(uint8), ro(int64), ro(int64), ro(int64), ro(int64), ro(float64), ro(uint8), int64, int64, rw(float32, 2)))
+def decode_positions(codes, scale_symbols, classes, scale_steps, position_q20, sides, sizes, lattice, bits, bit, end, means):  # type: ignore[no-untyped-def]
     """Inverse of :func:`quantise_positions`: centres of the sub-cells. Return the next bit position.
 
     Return -1 when the bits run out, -2 when a number is not below n^3.
@@ -248,10 +248,11 @@ def decode_positions(codes, scale_symbols, classes, scale_steps, position_q20, s
         c = np.int64(classes[i])
         mid = (scale_symbols[0, i] - scale_symbols[1, i]) * scale_steps[c]
         k = sub_bits(mid, position_q20[c])
-        if bit + k > end:
+        width = sizes[k]
+        if bit + width > end:
             return -1
-        v = read_bits(bits, bit, k)
-        bit += k
+        v = read_bits(bits, bit, width)
+        bit += width
         n = sides[k]
         inverse = 1.0 / n
         high = v // n

@@ -146,9 +146,9 @@ def sample(shape: Shape, n: int, rng: np.random.Generator) -> tuple[tuple[Array,
     i = np.arange(n) + 0.5
     at = (i + rng.normal(scale=0.2, size=n)).clip(0, n) / n
     v: Array = np.interp(at * cdf[-1], cdf, np.linspace(0, 1, 401)).astype(np.float64)
-    u: Array = (i * GOLDEN) % 1
+    u: Array = np.mod(i * GOLDEN, 1.0)
     around = np.linalg.norm(shape(u + 1e-4, v)[0] - shape(u, v)[0], axis=1) * 1e4
-    u = np.asarray((u + rng.normal(scale=0.15, size=n) * gap / around) % 1)
+    u = np.mod(u + rng.normal(scale=0.15, size=n) * gap / around, 1.0)
     return shape(u, v), u, v, gap
 
 

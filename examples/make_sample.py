@@ -7,7 +7,7 @@ covered by flat Gaussians along a golden-ratio lattice, lit by two lamps and a s
 (glaze, metal, wax) is fitted to spherical harmonics of degree 3 by least squares, as training would do it. Sizes,
 opacities and colours carry some noise, so that the scene compresses like a trained one.
 
-The best seat: position (0.45, -1.45, -3.6), target (0.22, -0.36, 0), up (0, -1, 0), 30 degrees of vertical field of view.
+The best seat: at (0.45, -1.45, -3.6), looking at (0.22, -0.36, 0), up (0, -1, 0), vertical field of view 30 degrees.
 """
 
 from __future__ import annotations

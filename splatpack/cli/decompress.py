@@ -1,0 +1,67 @@
+"""``splatpack decompress``: a ``.spk`` back to PLY, or to any format that can be written."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from splatpack.cli import _options
+from splatpack.cli._console import Console, size
+
+if TYPE_CHECKING:
+    from splatpack.scene.gaussians import Gaussians
+
+
+@click.argument("source", metavar="F.spk")
+@click.option("-o", "--output", required=True, metavar="OUT.ply", help="The extension names the format.")
+@_options.force
+@click.option("--level", type=click.IntRange(0, 31), metavar="L", help="This level of detail or coarser.")
+@click.option("--box", type=_options.Numbers(6, "x0,y0,z0,x1,y1,z1"), help="Only what lies in the box.")
+@click.option("--no-sh", is_flag=True, help="Leave out the spherical harmonics, unread.")
+@click.option("--partial", is_flag=True, help="Take a file that was cut: write the chunks that are whole.")
+@_options.max_memory
+def _run(
+    console: Console, source: str, output: str, *, force: bool, level: int | None, box: tuple[float, ...] | None,
+    no_sh: bool, partial: bool, max_memory: int | None,
+) -> None:  # fmt: skip
+    """Decompress a .spk to a PLY file, or to any format that splatpack writes."""
+    from splatpack.container.atomic import atomic_write, refuse_existing
+    from splatpack.errors import UsageError
+    from splatpack.formats.registry import write_scene
+
+    start = time.perf_counter()
+    target = Path(output)
+    if target.suffix.lower() == ".spk":
+        raise UsageError(f"{target}: expected another format than .spk. 'splatpack compress' writes those.")
+    refuse_existing(target, force)
+    with console.progress() as progress:
+        scene = _decode(console, source, level, box, not no_sh, partial, max_memory)
+        if progress:
+            progress("writing", 0, 1)
+        with atomic_write(target, force=force) as file:
+            write_scene(file, scene, target.name)
+    bytes_out, seconds = target.stat().st_size, time.perf_counter() - start
+    console.result({
+        "input": source, "output": output, "n": len(scene), "sh_degree": scene.sh_degree,
+        "bytes_in": Path(source).stat().st_size, "bytes_out": bytes_out, "seconds": seconds,
+    })  # fmt: skip
+    console.say(f"{source} -> {click.style(output, bold=True)}")
+    console.say(f"  {len(scene):,} Gaussians, SH degree {scene.sh_degree}, {size(bytes_out)}, {seconds:.1f} s")
+
+
+def _decode(
+    console: Console, source: str, level: int | None, box: tuple[float, ...] | None, sh: bool, partial: bool,
+    max_memory: int | None,
+) -> Gaussians:  # fmt: skip
+    from splatpack.cli._inputs import open_spk
+    from splatpack.pack.decode import decode
+
+    ends = ((box[0], box[1], box[2]), (box[3], box[4], box[5])) if box is not None else None
+    with open_spk(source, _options.limits(max_memory), partial=partial) as reader:
+        return decode(reader, box=ends, level=level, sh=sh, threads=console.threads)
+
+
+command = _options.command("decompress", example="splatpack decompress scene.spk -o scene.ply")(_run)

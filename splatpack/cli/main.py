@@ -18,6 +18,7 @@ COMMANDS = {
     "verify": "Check every checksum, bound and chunk of a .spk.",
     "render": "Pictures of a scene.",
     "compare": "How close two scenes look, in PSNR and SSIM.",
+    "bench": "Size, quality and speed against other codecs.",
 }
 """The commands and what they do, in a line: ``--help`` needs no command's module."""
 

@@ -28,7 +28,7 @@ _LAZY = {
     "Gaussians": "splatpack.scene.gaussians",
 }
 
-__all__ = ["Camera", "Gaussians", "__version__", "compare", "read", "render", "write"]  # noqa: F822  render is lazy
+__all__ = ["Camera", "Gaussians", "__version__", "compare", "read", "render", "write"]
 
 
 def __getattr__(name: str) -> Any:

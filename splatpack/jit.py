@@ -11,18 +11,24 @@ its caller, never raising. Three failures that were reproduced shape this module
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numba
 from numba.core.caching import FunctionCache
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Int: TypeAlias = Any
+"""An integer inside a kernel: a Python int, or an ``np.int64`` that came out of an array. Compiled, always int64."""
+Float: TypeAlias = Any
+"""A float inside a kernel: a Python float or an ``np.float64``. Compiled, always float64."""
 
 _BOUNDSCHECK = os.environ.get("SPLATPACK_BOUNDSCHECK") == "1"
 _said = False
@@ -72,10 +78,8 @@ def kernel(signature: Any, *, inline: bool = False) -> Callable[[F], F]:
         compiled: Any = numba.njit(nogil=True, boundscheck=_BOUNDSCHECK, **options)(fn)
         if compiled is fn:
             return fn
-        try:
+        with contextlib.suppress(RuntimeError):
             compiled._cache = _PackageCache(fn)  # type: ignore[no-untyped-call]
-        except RuntimeError:
-            pass
         hits = sum(compiled.stats.cache_hits.values())
         compiled.compile(signature)
         if sum(compiled.stats.cache_hits.values()) == hits:

@@ -3,7 +3,7 @@
 A :class:`Transform` maps arrays to arrays, a :class:`Serializer` arrays to bytes, a :class:`Compressor` bytes to bytes.
 A pipeline (:mod:`splatpack.codecs.pipeline`) is any number of transforms, exactly one serializer and any number of
 compressors. Kernels and bindings are two things: a codec class validates, makes arrays contiguous and of the right
-dtype, allocates after :class:`~splatpack.limits.Limits` agreed, calls kernels, and turns their status into an exception.
+dtype, allocates after :class:`~splatpack.limits.Limits` agreed, calls kernels, and turns a status into an exception.
 """
 
 from __future__ import annotations

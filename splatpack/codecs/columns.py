@@ -14,7 +14,7 @@ import numpy as np
 from splatpack.codecs.base import Array, Codec, Serializer, Transform
 from splatpack.codecs.kernels import rans as kernels
 from splatpack.codecs.model import Model, count, fit
-from splatpack.codecs.rans import OVERHEAD, Tokens, TokenReader
+from splatpack.codecs.rans import OVERHEAD, TokenReader, Tokens
 from splatpack.errors import CorruptError
 from splatpack.limits import Limits
 
@@ -70,7 +70,7 @@ class Ordered(Transform):
 
 
 class Quantised(Transform):
-    """float32 to zigzag integers round(x / step), uint32: every component keeps within step / 2 (plus float32 rounding)."""
+    """float32 to zigzag integers round(x / step), uint32: within step / 2 of the original, plus float32 rounding."""
 
     id = "quantised"
 
@@ -139,7 +139,7 @@ class Delta(Transform):
 
 
 class BytePlanes(Transform):
-    """Unsigned integers (n, k) to byte planes uint8 (k * size, n): component by component, most significant byte first."""
+    """Unsigned integers (n, k) to planes uint8 (k * size, n): by component, most significant byte first."""
 
     id = "byte-planes"
 
@@ -274,4 +274,3 @@ def _shortens(plane: Array) -> bool:
     used = counts[counts > 0]
     bits = float((used * np.log2(n / used)).sum()) + 5.0 * len(used) + 8 * OVERHEAD / 8
     return bits < 8 * n * (1 - 1 / 64)
-

@@ -22,9 +22,7 @@ class Pipeline:
     """
 
     def __init__(self, codecs: list[Codec]) -> None:
-        kinds = "".join(
-            "T" if isinstance(c, Transform) else "S" if isinstance(c, Serializer) else "C" for c in codecs
-        )
+        kinds = "".join("T" if isinstance(c, Transform) else "S" if isinstance(c, Serializer) else "C" for c in codecs)
         if kinds != "T" * kinds.count("T") + "S" + "C" * kinds.count("C") or len(codecs) > MAX_CODECS:
             raise CorruptError(
                 f"pipeline {[c.id for c in codecs]}: expected transforms, then one serializer, then compressors."

@@ -112,7 +112,9 @@ class SplatParams:
             raise CorruptError(f"splat parameters: lattice {lattice} is not finite or its cell not positive.")
         attributes = data["attributes"]
         if not isinstance(attributes, list) or attributes != [a for a in GEOMETRY if a in attributes]:
-            raise CorruptError(f"splat parameters: attributes {attributes}, expected some of {list(GEOMETRY)} in order.")
+            raise CorruptError(
+                f"splat parameters: attributes {attributes}, expected some of {list(GEOMETRY)} in order."
+            )
         bounds = {"position": (-(1 << 31), 1 << 31), "scale_offset": (-65535, 65535), "opacity_offset": (-65535, 65535)}
         tables = {n: _table(n, data[n], *bounds.get(n, (1, 1 << 31))) for n in names - {"lattice", "attributes"}}
         return cls(lattice=np.array(lattice, np.float64), attributes=tuple(attributes), **tables)
@@ -324,7 +326,7 @@ def decode_geometry(
     elif first:
         raise CorruptError(f"{what}: a Morton code in a section without positions.")
     zero = np.zeros((3, n), np.int64)
-    scale, shape = (_take_scale(reader, classes, cls, p, scratch) if "scales" in has else (zero, np.zeros(n, np.uint16)))
+    scale, shape = _take_scale(reader, classes, cls, p, scratch) if "scales" in has else (zero, np.zeros(n, np.uint16))
     opacity = zero[0]
     if "opacities" in has:
         opacity = unzigzag(reader.plane(OPACITY + cls, scratch)) + p.opacity_offset[classes]
@@ -337,7 +339,18 @@ def decode_geometry(
     means = np.zeros((n, 3), np.float32)
     if "means" in has:
         reader.bit = kernels.decode_positions(
-            codes, scale, classes, p.scale, p.position, SIDES, SIZES, p.lattice, reader.bits, reader.bit, reader.end, means
+            codes,
+            scale,
+            classes,
+            p.scale,
+            p.position,
+            SIDES,
+            SIZES,
+            p.lattice,
+            reader.bits,
+            reader.bit,
+            reader.end,
+            means,
         )
         if reader.bit < 0:
             raise CorruptError(f"{what}: position bits end early or are out of range.")
@@ -385,9 +398,7 @@ def _dequantise(
     scales, quats = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32)
     opacities, sh0 = np.empty(n, np.float32), np.empty((n, 1, 3), np.float32)
     steps = np.stack([p.scale, p.rotation, p.opacity, p.colour])
-    kernels.dequantise(
-        scale, opacity, rotation, colour, classes, steps, scales, opacities, quats, sh0.reshape(n, 3)
-    )
+    kernels.dequantise(scale, opacity, rotation, colour, classes, steps, scales, opacities, quats, sh0.reshape(n, 3))
     return {"scales": scales, "quats": quats, "opacities": opacities, "sh0": sh0}
 
 

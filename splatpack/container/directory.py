@@ -144,6 +144,12 @@ def pack_index(pages: Sequence[PageRef]) -> bytes:
     return _pack(INDEX_PAGE, len(pages), pages[0].offset, columns)
 
 
+def index_size(pages: int) -> int:
+    """Return the bytes of an index page over ``pages`` leaf pages."""
+    entry = sum(struct.calcsize("<" + code) for code in _INDEX_COLUMNS.values())
+    return _HEAD.size + len(_INDEX_COLUMNS) * _COLUMN.size + pages * entry
+
+
 def _join(code: str, values: object) -> bytes:
     items = list(values)  # type: ignore[call-overload]
     return struct.pack(f"<{len(items)}{code}", *items)

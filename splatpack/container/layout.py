@@ -99,7 +99,7 @@ class Header:
             raise UnsupportedError(f"format version {major}.{minor}, expected {MAJOR}.x. Update splatpack.")
         if any(data[13:16]) or any(data[112:124]):
             raise CorruptError("header: reserved bytes are not zero.")
-        head = cls(kind, *rest, major=major, minor=minor)
+        head = cls(kind, *rest[:12], major=major, minor=minor)  # type: ignore[misc]
         if head.required & ~KNOWN_REQUIRED:
             raise UnsupportedError(f"required features {head.required:#x} are not known here. Update splatpack.")
         if kind not in KINDS:

@@ -155,7 +155,9 @@ class ContainerReader:
             raise CorruptError("root page: no chunks, expected at least one.")
         for entry in self._root:
             if entry.offset != at:
-                raise CorruptError(f"root page: an entry at {entry.offset:,}, expected {at:,}. Entries overlap or leave a gap.")
+                raise CorruptError(
+                    f"root page: an entry at {entry.offset:,}, expected {at:,}. Entries overlap or leave a gap."
+                )
             at += entry.span if isinstance(entry, PageRef) else entry.length
         if at != self.header.file_len:
             raise CorruptError(f"root page: entries end at {at:,}, the file at {self.header.file_len:,}.")

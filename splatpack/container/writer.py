@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -25,11 +24,11 @@ class ContainerWriter:
     ----------
     kind : int
         Asset kind, 1 for Gaussians.
-    folder : path or None
+    folder : str or None
         Where the spool file goes when it outgrows memory: the target's folder, so that a full disk shows there.
     """
 
-    def __init__(self, kind: int = 1, folder: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, kind: int = 1, folder: str | None = None) -> None:
         self._kind = kind
         self._chunks: list[Chunk] = []
         self._spool = tempfile.SpooledTemporaryFile(_SPOOL, dir=folder)  # noqa: SIM115  closed by close()
@@ -39,7 +38,7 @@ class ContainerWriter:
         self, sections: Sequence[tuple[int, bytes]], *, count: int, low: Vec3, high: Vec3, reach: float,
         level: int = 0, profile: int = 0, error: float = 0.0, gain: float = 0.0,
     ) -> Chunk:  # fmt: skip
-        """Append a chunk of ``sections`` (kind, bytes), kinds ascending. Return its entry, offset from the first chunk."""
+        """Append a chunk of ``sections`` (kind, bytes), kinds ascending. Return its entry, offset from chunk 0."""
         data = b"".join(body for _, body in sections)
         entries = tuple(Section(kind, len(body), zlib.crc32(body)) for kind, body in sections)
         chunk = Chunk(
@@ -60,21 +59,23 @@ class ContainerWriter:
         """
         packed = meta.pack(metadata)
         if len(packed) > META_MAX or len(tables) > TABLES_MAX:
-            raise UsageError(f"metadata of {len(packed):,} or tables of {len(tables):,} bytes: more than the format allows.")
+            raise UsageError(
+                f"metadata of {len(packed):,} or tables of {len(tables):,} bytes: more than the format allows."
+            )
+        prefix = HEADER_SIZE + len(packed) + len(tables)
         root = directory.pack_chunks(self._chunks)
-        paged = len(root) > ROOT_MAX
-        groups = [self._chunks[i : i + PAGE_CHUNKS] for i in range(0, len(self._chunks), PAGE_CHUNKS)] if paged else []
-        if paged:
-            root = directory.pack_index([_ref(b"\0" * len(directory.pack_chunks(g)), g) for g in groups])
-            if len(root) > ROOT_MAX:
-                raise UsageError(f"{len(self._chunks):,} chunks: more than the directory of format 1.0 holds.")
-        start = HEADER_SIZE + len(root) + len(packed) + len(tables)
+        groups: list[list[Chunk]] = []
         pages: list[bytes] = []
-        if paged:
-            root, pages, end = _paginate(groups, start)
-        else:
+        if len(root) <= ROOT_MAX:
+            start = prefix + len(root)
             root = directory.pack_chunks([replace(c, offset=c.offset + start) for c in self._chunks])
             end = start + self._length
+        else:
+            groups = [self._chunks[i : i + PAGE_CHUNKS] for i in range(0, len(self._chunks), PAGE_CHUNKS)]
+            size = directory.index_size(len(groups))
+            if size > ROOT_MAX:
+                raise UsageError(f"{len(self._chunks):,} chunks: more than the directory of format 1.0 holds.")
+            root, pages, end = _paginate(groups, prefix + size)
         header = Header(
             self._kind, 0, optional, end, len(root), zlib.crc32(root), len(packed), zlib.crc32(packed),
             len(tables), zlib.crc32(tables), content_hash(root), content_hash(packed), content_hash(tables),
@@ -85,7 +86,9 @@ class ContainerWriter:
 
     def _copy(self, out: BinaryIO, groups: list[list[Chunk]], pages: list[bytes]) -> None:
         self._spool.seek(0)
-        runs = [(page, sum(c.length for c in g)) for page, g in zip(pages, groups, strict=True)] or [(b"", self._length)]
+        runs = [(page, sum(c.length for c in g)) for page, g in zip(pages, groups, strict=True)] or [
+            (b"", self._length)
+        ]
         for page, length in runs:
             out.write(page)
             while length:

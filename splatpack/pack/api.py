@@ -40,7 +40,8 @@ class WriteReport:
     seconds : float
     preset : str
     psnr_mean, psnr_min, ssim_mean : float or None
-        Rendered quality of the written file against the input, dB, from cameras that the encoder did not use; None when it was not measured.
+        Rendered quality of the written file against the input, dB, from cameras that the encoder did not use; None
+        when it was not measured.
     stages : list of (str, float)
         Wall seconds of each stage.
     sections : dict of str to int
@@ -119,7 +120,8 @@ def read(
     --------
     >>> import splatpack, tempfile, pathlib
     >>> from splatpack.scene.gaussians import Gaussians
-    >>> scene = Gaussians(*(np.zeros(s, np.float32) + 0.5 for s in [(9, 3), (9, 3), (9, 4), (9,), (9, 1, 3), (9, 0, 3)]))
+    >>> shapes = [(9, 3), (9, 3), (9, 4), (9,), (9, 1, 3), (9, 0, 3)]
+    >>> scene = Gaussians(*(np.full(shape, 0.5, np.float32) for shape in shapes))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     report = splatpack.write(pathlib.Path(folder) / "scene.spk", scene, preset="high")
     ...     len(splatpack.read(pathlib.Path(folder) / "scene.spk"))
@@ -138,7 +140,9 @@ def _read_foreign(path: Path_, limits: Limits | None, exact: bool) -> tuple[Gaus
     if not exact:
         return repaired, [] if found.clean else [found.summary()]
     if found.removed or found.opacities_clamped:
-        raise InvalidSceneError(f"{path}: {found.summary()}. Bit-exact storage expects finite values; compress lossily.")
+        raise InvalidSceneError(
+            f"{path}: {found.summary()}. Bit-exact storage expects finite values; compress lossily."
+        )
     return scene, []
 
 

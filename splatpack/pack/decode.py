@@ -138,9 +138,7 @@ def check_chunk(chunk: Chunk, info: SceneInfo) -> None:
         raise CorruptError(f"chunk at {chunk.offset:,}: sections {kinds}, its profile says {want}.")
 
 
-def _gather(
-    reader: ContainerReader, info: SceneInfo, chunks: list[Chunk], sh: bool, threads: int | None
-) -> Gaussians:
+def _gather(reader: ContainerReader, info: SceneInfo, chunks: list[Chunk], sh: bool, threads: int | None) -> Gaussians:
     n = sum(c.count for c in chunks)
     degree = info.sh_degree if sh else 0
     extras = {c.name: (c.dtype, c.shape) for p in info.profiles for c in p.columns if not c.attribute}
@@ -170,7 +168,9 @@ def _gather(
     )  # fmt: skip
 
 
-def decode_chunk(reader: ContainerReader, chunk: Chunk, profile: Profile, *, sh: bool = True) -> dict[str, NDArray[Any]]:
+def decode_chunk(
+    reader: ContainerReader, chunk: Chunk, profile: Profile, *, sh: bool = True
+) -> dict[str, NDArray[Any]]:
     """Decode one chunk: attributes under ``"@" + name``, extra columns under their own name.
 
     Raises
@@ -203,9 +203,7 @@ def _section(reader: ContainerReader, chunk: Chunk, kind: int) -> memoryview:
     return memoryview(data)
 
 
-def _decode_columns(
-    data: memoryview, n: int, profile: Profile, sh: bool, limits: Limits
-) -> dict[str, NDArray[Any]]:
+def _decode_columns(data: memoryview, n: int, profile: Profile, sh: bool, limits: Limits) -> dict[str, NDArray[Any]]:
     out: dict[str, NDArray[Any]] = {}
     at = 0
     for column in profile.columns:
@@ -221,7 +219,9 @@ def _decode_columns(
             continue
         array = column.pipeline.decode(body, limits)
         if array.shape != (n, column.components) or array.dtype != np.dtype(column.dtype):
-            raise CorruptError(f"column {column.name!r}: {array.dtype} {array.shape}, expected {column.dtype} of {n} rows.")
+            raise CorruptError(
+                f"column {column.name!r}: {array.dtype} {array.shape}, expected {column.dtype} of {n} rows."
+            )
         out["@" * column.attribute + column.name] = array.reshape(n, *column.shape)
     if at != len(data):
         raise CorruptError("column section: bytes are left over.")

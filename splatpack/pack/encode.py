@@ -324,9 +324,7 @@ def _column_bytes(part: Gaussians, column: Column) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def _chunk_bounds(
-    plan: _Plan, part: Gaussians
-) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:
+def _chunk_bounds(plan: _Plan, part: Gaussians) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:
     """Box of the decoded centres, rounded outwards, and the reach of the decoded scales."""
     params = plan.profile.params
     margin = 0.0

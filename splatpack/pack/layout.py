@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def cut(codes: NDArray[np.int64], target: int) -> list[tuple[int, int]]:
         best = np.nonzero(level == level.max())[0] + a
         cuts.append(int(best[np.argmin(np.abs(best - (start + target)))]))
     cuts.append(n)
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(pairwise(cuts))
 
 
 def bounds(means: NDArray[Any], scales: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...], float]:

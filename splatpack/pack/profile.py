@@ -63,7 +63,7 @@ class Column:
             A field is missing or wrong, or the shape is not the attribute's.
         """
         if not isinstance(data, dict) or set(data) != {"name", "attribute", "dtype", "shape", "pipeline"}:
-            raise CorruptError(f"column {data!r}: expected name, attribute, dtype, shape, pipeline.")
+            raise CorruptError("a column of a profile: expected name, attribute, dtype, shape, pipeline.")
         name, shape = data["name"], data["shape"]
         fine = isinstance(name, str) and 0 < len(name) <= 256 and isinstance(data["attribute"], bool)
         fine = fine and data["dtype"] in DTYPES and isinstance(shape, list) and len(shape) <= 2
@@ -136,11 +136,16 @@ class Profile:
             A field is missing or wrong, an attribute is coded twice or not at all, or a codec is not known.
         """
         if not isinstance(data, dict) or set(data) != {"sh_degree", "splat", "sh", "columns"}:
-            raise CorruptError(f"profile {data!r}: expected sh_degree, splat, sh, columns.")
+            keys = sorted(data) if isinstance(data, dict) else type(data).__name__
+            raise CorruptError(f"profile with {keys}: expected sh_degree, splat, sh, columns.")
         degree, splat, sh, columns = (data[k] for k in ("sh_degree", "splat", "sh", "columns"))
         if type(degree) is not int or not 0 <= degree <= 3 or not isinstance(sh, bool):
             raise CorruptError(f"profile: SH degree {degree!r}, sh {sh!r}.")
-        if not isinstance(columns, list) or len(columns) > MAX_COLUMNS or not (splat is None or isinstance(splat, dict)):
+        if (
+            not isinstance(columns, list)
+            or len(columns) > MAX_COLUMNS
+            or not (splat is None or isinstance(splat, dict))
+        ):
             raise CorruptError("profile: columns is not a list of at most 256, or splat not a map.")
         params = SplatParams.from_dict(splat) if splat is not None else None
         parsed = tuple(Column.from_dict(c, degree) for c in columns)

@@ -67,10 +67,10 @@ def verify(reader: ContainerReader, *, threads: int | None = None) -> VerifyRepo
             return error
         return None
 
-    for error in ordered_map(work, chunks, threads):
+    for problem in ordered_map(work, chunks, threads):
         report.chunks += 1
-        if error is not None:
-            report.errors.append(error)
+        if problem is not None:
+            report.errors.append(problem)
     return report
 
 
@@ -88,4 +88,6 @@ def _check_box(chunk: Chunk, means: NDArray[Any], scales: NDArray[Any]) -> None:
         raise CorruptError(f"chunk at {chunk.offset:,}: a decoded centre lies outside its box.")
     reach = 3.0 * float(np.exp(min(float(scales.max()), 80.0)))
     if reach > chunk.reach * (1 + 1e-5) and chunk.reach < 3e38:
-        raise CorruptError(f"chunk at {chunk.offset:,}: a Gaussian reaches {reach:.6g}, the directory says {chunk.reach:.6g}.")
+        raise CorruptError(
+            f"chunk at {chunk.offset:,}: a Gaussian reaches {reach:.6g}, the directory says {chunk.reach:.6g}."
+        )

@@ -96,11 +96,12 @@ class Gaussians:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(getattr(self, name).nbytes for name in ATTRIBUTES) + sum(c.nbytes for c in self.extras.values())
+        columns = [*(getattr(self, name) for name in ATTRIBUTES), *self.extras.values()]
+        return sum(int(c.nbytes) for c in columns)
 
     def take(self, index: NDArray[Any] | slice) -> Gaussians:
         """Return the Gaussians at ``index`` (integers, a boolean mask or a slice), with everything else unchanged."""
-        arrays = {name: np.ascontiguousarray(getattr(self, name)[index]) for name in ATTRIBUTES}
+        arrays: dict[str, Any] = {name: np.ascontiguousarray(getattr(self, name)[index]) for name in ATTRIBUTES}
         extras = {name: np.ascontiguousarray(column[index]) for name, column in self.extras.items()}
         return replace(self, **arrays, extras=extras)
 
@@ -133,6 +134,6 @@ def concatenate(parts: list[Gaussians]) -> Gaussians:
             raise InvalidSceneError("scenes with different SH degrees or extra columns cannot be concatenated.")
     if len(parts) == 1:
         return first
-    arrays = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ATTRIBUTES}
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in ATTRIBUTES}
     extras = {name: np.concatenate([p.extras[name] for p in parts]) for name in first.extras}
     return replace(first, **arrays, extras=extras)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ import numpy as np
 from splatpack.codecs.model import Model
 
 
-def encode_stream(tokens: list[int], contexts: list[int], starts: list[int], model: Model) -> tuple[list[int], list[int]]:
+def encode_stream(
+    tokens: list[int], contexts: list[int], starts: list[int], model: Model
+) -> tuple[list[int], list[int]]:
     """Return (states, words) of planes, by the rules of spec/codecs/rans.md section 3."""
     states, words = [65536] * 32, []
-    for a, b in reversed(list(zip(starts[:-1], starts[1:], strict=True))):
+    for a, b in reversed(list(pairwise(starts))):
         for i in reversed(range(a, b)):
             lane = (i - a) % 32
             t = int(model.context_map[contexts[i]])

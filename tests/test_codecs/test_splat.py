@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_sides_are_integer_cube_roots() -> None:
     for k, side in enumerate(splat.SIDES.tolist()):
         assert side**3 <= 2**k < (side + 1) ** 3
     assert splat.SIZES.tolist()[:9] == [0, 0, 0, 3, 3, 5, 6, 7, 8]
-    assert (splat.SIZES <= np.arange(49)).all()
+    assert (np.arange(49) >= splat.SIZES).all()
 
 
 def test_morton_codes_interleave_the_lattice() -> None:
@@ -203,18 +204,12 @@ def test_damage_ends_in_finite_values_or_in_an_error(at: int, flip: int) -> None
     chunk = _SMALL
     data = bytearray(chunk.geometry)
     data[at % len(data)] ^= flip
-    try:
-        got = chunk.decode(bytes(data))
-    except SplatpackError:
-        pass
-    else:
-        assert all(np.isfinite(v).all() for v in got.values())
+    with suppress(SplatpackError):
+        assert all(np.isfinite(v).all() for v in chunk.decode(bytes(data)).values())
     data = bytearray(chunk.sh)
     data[at % len(data)] ^= flip
-    try:
+    with suppress(SplatpackError):
         assert np.isfinite(chunk.decode_sh(bytes(data))).all()
-    except SplatpackError:
-        pass
 
 
 _SMALL = Chunk(synth.scene(60, 2, seed=8))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import float64, int64, uint8, uint16
+from numpy.typing import NDArray
 
-from splatpack.jit import kernel, ro, rw
+from splatpack.jit import Float, Int, kernel, ro, rw
 
 
 @kernel(int64(ro(uint8), ro(uint16), rw(int64, 2)))
-def histogram(tokens, contexts, counts):  # type: ignore[no-untyped-def]
+def histogram(tokens: NDArray[Any], contexts: NDArray[Any], counts: NDArray[Any]) -> Int:
     """Add each token to ``counts[context, token]``."""
     for i in range(tokens.size):
         counts[contexts[i], tokens[i]] += 1
@@ -19,8 +21,8 @@ def histogram(tokens, contexts, counts):  # type: ignore[no-untyped-def]
 
 
 @kernel(float64(ro(int64)), inline=True)
-def cost(counts):  # type: ignore[no-untyped-def]
-    """Bits that an ideal coder spends on ``counts`` with a table of its own, the table (about 5 bits a symbol) included."""
+def cost(counts: NDArray[Any]) -> Float:
+    """Bits that an ideal coder spends on ``counts`` and on their table (about 5 bits a token)."""
     total = np.int64(0)
     bits = 0.0
     for s in range(counts.size):
@@ -34,7 +36,9 @@ def cost(counts):  # type: ignore[no-untyped-def]
 
 
 @kernel(int64(rw(int64, 2), rw(int64), rw(float64), rw(float64, 2), int64))
-def merge_contexts(counts, owner, costs, gains, most):  # type: ignore[no-untyped-def]
+def merge_contexts(
+    counts: NDArray[Any], owner: NDArray[Any], costs: NDArray[Any], gains: NDArray[Any], most: Int
+) -> Int:
     """Merge the pair of histograms that costs least, while that saves bits or more than ``most`` are left.
 
     ``owner[i]`` becomes the context whose row of ``counts`` holds context i in the end; ``gains`` is scratch (C, C).
@@ -56,8 +60,8 @@ def merge_contexts(counts, owner, costs, gains, most):  # type: ignore[no-untype
                         joined[s] = counts[i, s] + counts[j, s]
                     gains[i, j] = cost(joined) - costs[i] - costs[j]
     while alive > 1:
-        a = np.int64(-1)
-        b = np.int64(-1)
+        a: Int = np.int64(-1)
+        b: Int = np.int64(-1)
         best = math.inf
         for i in range(n):
             if costs[i] > 0.0:

@@ -7,10 +7,13 @@ Every decoder here is safe on untrusted input when the caller pads ``words`` by 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import int64, uint8, uint16, uint32
+from numpy.typing import NDArray
 
-from splatpack.jit import kernel, ro, rw
+from splatpack.jit import Int, kernel, ro, rw
 
 LANES = 32
 PROB_BITS = 12
@@ -21,7 +24,17 @@ DIRECT = 32
 
 
 @kernel(int64(ro(uint8), ro(uint16), ro(uint8), ro(int64), int64, rw(uint32), ro(uint32, 2), ro(uint32, 2), rw(uint16)))
-def encode(tokens, contexts, context_map, plane_starts, planes, states, freqs, starts, words):  # type: ignore[no-untyped-def]
+def encode(
+    tokens: NDArray[Any],
+    contexts: NDArray[Any],
+    context_map: NDArray[Any],
+    plane_starts: NDArray[Any],
+    planes: Int,
+    states: NDArray[Any],
+    freqs: NDArray[Any],
+    starts: NDArray[Any],
+    words: NDArray[Any],
+) -> Int:
     """Encode ``planes`` planes backwards; words fill ``words`` from its end. Return the index of the first word.
 
     Plane j is ``tokens[plane_starts[j]:plane_starts[j + 1]]``. ``words`` must hold one entry per token: a symbol never
@@ -50,7 +63,16 @@ def encode(tokens, contexts, context_map, plane_starts, planes, states, freqs, s
 
 
 @kernel(int64(int64, ro(uint16), ro(uint8), ro(uint32), rw(uint32), ro(uint16), int64, rw(uint8)))
-def decode_plane(n, contexts, context_map, slots, states, words, p, tokens):  # type: ignore[no-untyped-def]
+def decode_plane(
+    n: Int,
+    contexts: NDArray[Any],
+    context_map: NDArray[Any],
+    slots: NDArray[Any],
+    states: NDArray[Any],
+    words: NDArray[Any],
+    p: Int,
+    tokens: NDArray[Any],
+) -> Int:
     """Decode ``n`` tokens whose contexts are known. Return the next word position, -1 when the words run out.
 
     ``slots[t * 4096 + x mod 4096]`` packs symbol (8 bits), frequency - 1 (12) and bias (12). ``words`` is padded by 32.
@@ -90,7 +112,15 @@ def decode_plane(n, contexts, context_map, slots, states, words, p, tokens):  # 
 
 
 @kernel(int64(ro(int64), ro(uint16), rw(uint8), rw(uint16), int64, rw(uint8), int64))
-def put_plane(values, contexts, tokens, token_contexts, start, bits, bit):  # type: ignore[no-untyped-def]
+def put_plane(
+    values: NDArray[Any],
+    contexts: NDArray[Any],
+    tokens: NDArray[Any],
+    token_contexts: NDArray[Any],
+    start: Int,
+    bits: NDArray[Any],
+    bit: Int,
+) -> Int:
     """Turn non-negative ``values`` into tokens at ``start`` and their low bits at bit position ``bit``.
 
     Return the next bit position, -1 when a value is negative or above 2^57 - 1, -2 when ``bits`` is too short. A value
@@ -125,7 +155,7 @@ def put_plane(values, contexts, tokens, token_contexts, start, bits, bit):  # ty
 
 
 @kernel(int64(ro(int64), ro(int64), rw(uint8), int64))
-def put_bits(values, widths, bits, bit):  # type: ignore[no-untyped-def]
+def put_bits(values: NDArray[Any], widths: NDArray[Any], bits: NDArray[Any], bit: Int) -> Int:
     """Append the low ``widths[i]`` (0 to 56) bits of each value. Return the next bit position, -2 without room."""
     room = np.int64(bits.size) * 8 - 64
     for i in range(values.size):
@@ -148,7 +178,7 @@ def put_bits(values, widths, bits, bit):  # type: ignore[no-untyped-def]
 
 
 @kernel(int64(ro(uint8), int64, int64), inline=True)
-def read_bits(bits, bit, width):  # type: ignore[no-untyped-def]
+def read_bits(bits: NDArray[Any], bit: Int, width: Int) -> Int:
     """Return ``width`` (0 to 56) bits at position ``bit``; the caller has checked that they are there."""
     byte = bit >> 3
     head = bit & 7
@@ -162,7 +192,7 @@ def read_bits(bits, bit, width):  # type: ignore[no-untyped-def]
 
 
 @kernel(int64(int64, ro(uint8), ro(uint8), int64, int64, rw(int64)))
-def expand_tokens(n, tokens, bits, bit, end, values):  # type: ignore[no-untyped-def]
+def expand_tokens(n: Int, tokens: NDArray[Any], bits: NDArray[Any], bit: Int, end: Int, values: NDArray[Any]) -> Int:
     """Turn tokens back into values, taking raw bits up to bit position ``end``.
 
     Return the next bit position, -1 when the bits run out or a token is above 251.

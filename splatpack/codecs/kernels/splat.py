@@ -7,18 +7,21 @@ numbers with 20 fractional bits (Q20). The codec is ``spec/codecs/splat.md``.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import float32, float64, int16, int32, int64, uint8, uint16, uint32
+from numpy.typing import NDArray
 
 from splatpack.codecs.kernels.rans import read_bits
-from splatpack.jit import kernel, ro, rw
+from splatpack.jit import Float, Int, kernel, ro, rw
 
 LN2_Q20 = 726817
 """round(2^20 ln 2)."""
 
+
 @kernel(int64(int64), inline=True)
-def spread3(v):  # type: ignore[no-untyped-def]
+def spread3(v: Int) -> Int:
     """Put bit i of ``v`` (19 bits) at bit 3 i."""
     v = (v | (v << 32)) & 0x1F00000000FFFF
     v = (v | (v << 16)) & 0x1F0000FF0000FF
@@ -28,7 +31,7 @@ def spread3(v):  # type: ignore[no-untyped-def]
 
 
 @kernel(int64(int64), inline=True)
-def gather3(v):  # type: ignore[no-untyped-def]
+def gather3(v: Int) -> Int:
     """Inverse of :func:`spread3`."""
     v = v & 0x1249249249249249
     v = (v | (v >> 2)) & 0x10C30C30C30C30C3
@@ -39,13 +42,13 @@ def gather3(v):  # type: ignore[no-untyped-def]
 
 
 @kernel(int64(ro(float32, 2), float64, float64, float64, float64, rw(int64)))
-def morton_codes(means, x0, y0, z0, cell, codes):  # type: ignore[no-untyped-def]
+def morton_codes(means: NDArray[Any], x0: Float, y0: Float, z0: Float, cell: Float, codes: NDArray[Any]) -> Int:
     """Morton code of the lattice cell of each mean; cells are clamped to [0, 2^19 - 1]."""
     top = (1 << 19) - 1
     for i in range(means.shape[0]):
-        a = np.int64(math.floor((np.float64(means[i, 0]) - x0) / cell))
-        b = np.int64(math.floor((np.float64(means[i, 1]) - y0) / cell))
-        c = np.int64(math.floor((np.float64(means[i, 2]) - z0) / cell))
+        a: Int = np.int64(math.floor((np.float64(means[i, 0]) - x0) / cell))
+        b: Int = np.int64(math.floor((np.float64(means[i, 1]) - y0) / cell))
+        c: Int = np.int64(math.floor((np.float64(means[i, 2]) - z0) / cell))
         a = min(max(a, 0), top)
         b = min(max(b, 0), top)
         c = min(max(c, 0), top)
@@ -54,7 +57,7 @@ def morton_codes(means, x0, y0, z0, cell, codes):  # type: ignore[no-untyped-def
 
 
 @kernel(int64(ro(float32, 2), ro(float32, 2), rw(float64, 2), rw(float64, 2)))
-def canonical(scales, quats, out_scales, out_quats):  # type: ignore[no-untyped-def]
+def canonical(scales: NDArray[Any], quats: NDArray[Any], out_scales: NDArray[Any], out_quats: NDArray[Any]) -> Int:
     """Equivalent (scales, quats): axes sorted by descending scale, and of the four sign choices the largest w.
 
     A permutation of the axes permutes the columns of the rotation matrix (the last is negated where the permutation is
@@ -63,10 +66,10 @@ def canonical(scales, quats, out_scales, out_quats):  # type: ignore[no-untyped-
     m = np.empty((3, 3), np.float64)
     q = np.empty(4, np.float64)
     for i in range(scales.shape[0]):
-        w = np.float64(quats[i, 0])
-        x = np.float64(quats[i, 1])
-        y = np.float64(quats[i, 2])
-        z = np.float64(quats[i, 3])
+        w: Float = np.float64(quats[i, 0])
+        x: Float = np.float64(quats[i, 1])
+        y: Float = np.float64(quats[i, 2])
+        z: Float = np.float64(quats[i, 3])
         norm = math.sqrt(w * w + x * x + y * y + z * z)
         w /= norm
         x /= norm
@@ -170,7 +173,7 @@ def canonical(scales, quats, out_scales, out_quats):  # type: ignore[no-untyped-
 
 
 @kernel(int64(float64, float64, int64), inline=True)
-def round_step(x, step, bound):  # type: ignore[no-untyped-def]
+def round_step(x: Float, step: Float, bound: Int) -> Int:
     """floor(x / step + 1/2), clamped to [-bound, bound]; NaN becomes 0."""
     v = x / step + 0.5
     if v != v:
@@ -182,8 +185,19 @@ def round_step(x, step, bound):  # type: ignore[no-untyped-def]
     return np.int64(math.floor(v))
 
 
-@kernel(int64(ro(float64, 2), ro(float64, 2), ro(float32), ro(uint8), ro(int64, 2), rw(int64, 2), rw(int64), rw(int64, 2)))
-def quantise_shape(scales, quats, opacities, classes, steps, scale_out, opacity_out, rotation_out):  # type: ignore[no-untyped-def]
+@kernel(
+    int64(ro(float64, 2), ro(float64, 2), ro(float32), ro(uint8), ro(int64, 2), rw(int64, 2), rw(int64), rw(int64, 2))
+)
+def quantise_shape(
+    scales: NDArray[Any],
+    quats: NDArray[Any],
+    opacities: NDArray[Any],
+    classes: NDArray[Any],
+    steps: NDArray[Any],
+    scale_out: NDArray[Any],
+    opacity_out: NDArray[Any],
+    rotation_out: NDArray[Any],
+) -> Int:
     """Symbols of scale (s0, s0 - s1, s1 - s2), opacity and rotation (modified Rodrigues vector v / (1 + w)).
 
     ``steps`` is int64 (rows, 8) in Q20: rows scale, rotation, opacity by importance class.
@@ -207,15 +221,41 @@ def quantise_shape(scales, quats, opacities, classes, steps, scale_out, opacity_
 
 
 @kernel(int64(int64, int64), inline=True)
-def sub_bits(mid_q20, position_q20):  # type: ignore[no-untyped-def]
+def sub_bits(mid_q20: Int, position_q20: Int) -> Int:
     """Fineness of the sub-cell position: ceil(3 log2(cell / step)), 0 to 48, from Q20 natural logarithms."""
     k = 3 * (position_q20 - mid_q20)
     k = -((-k) // LN2_Q20)
     return min(max(k, np.int64(0)), np.int64(48))
 
 
-@kernel(int64(ro(float32, 2), ro(int64), ro(int64, 2), ro(uint8), ro(int64), ro(int64), ro(int64), ro(int64), ro(float64), rw(int64), rw(int64)))
-def quantise_positions(means, codes, scale_symbols, classes, scale_steps, position_q20, sides, sizes, lattice, values, widths):  # type: ignore[no-untyped-def]
+@kernel(
+    int64(
+        ro(float32, 2),
+        ro(int64),
+        ro(int64, 2),
+        ro(uint8),
+        ro(int64),
+        ro(int64),
+        ro(int64),
+        ro(int64),
+        ro(float64),
+        rw(int64),
+        rw(int64),
+    )
+)
+def quantise_positions(
+    means: NDArray[Any],
+    codes: NDArray[Any],
+    scale_symbols: NDArray[Any],
+    classes: NDArray[Any],
+    scale_steps: NDArray[Any],
+    position_q20: NDArray[Any],
+    sides: NDArray[Any],
+    sizes: NDArray[Any],
+    lattice: NDArray[Any],
+    values: NDArray[Any],
+    widths: NDArray[Any],
+) -> Int:
     """Sub-cell position of each mean: a number in base n = ``sides[k]`` with ``sizes[k]`` raw bits.
 
     ``lattice`` is (x0, y0, z0, cell). ``scale_symbols`` rows are s0, s0 - s1, s1 - s2; the middle axis sets the step.
@@ -226,19 +266,47 @@ def quantise_positions(means, codes, scale_symbols, classes, scale_steps, positi
         mid = (scale_symbols[0, i] - scale_symbols[1, i]) * scale_steps[c]
         k = sub_bits(mid, position_q20[c])
         n = sides[k]
-        v = np.int64(0)
+        v: Int = np.int64(0)
         for axis in range(3):
             ib = gather3(codes[i] >> axis)
             t = (np.float64(means[i, axis]) - lattice[axis]) / cell - ib
-            s = np.int64(math.floor(min(max(t, 0.0), 1.0) * n))
+            s: Int = np.int64(math.floor(min(max(t, 0.0), 1.0) * n))
             v = v * n + min(max(s, 0), n - 1)
         values[i] = v
         widths[i] = sizes[k]
     return 0
 
 
-@kernel(int64(ro(int64), ro(int64, 2), ro(uint8), ro(int64), ro(int64), ro(int64), ro(int64), ro(float64), ro(uint8), int64, int64, rw(float32, 2)))
-def decode_positions(codes, scale_symbols, classes, scale_steps, position_q20, sides, sizes, lattice, bits, bit, end, means):  # type: ignore[no-untyped-def]
+@kernel(
+    int64(
+        ro(int64),
+        ro(int64, 2),
+        ro(uint8),
+        ro(int64),
+        ro(int64),
+        ro(int64),
+        ro(int64),
+        ro(float64),
+        ro(uint8),
+        int64,
+        int64,
+        rw(float32, 2),
+    )
+)
+def decode_positions(
+    codes: NDArray[Any],
+    scale_symbols: NDArray[Any],
+    classes: NDArray[Any],
+    scale_steps: NDArray[Any],
+    position_q20: NDArray[Any],
+    sides: NDArray[Any],
+    sizes: NDArray[Any],
+    lattice: NDArray[Any],
+    bits: NDArray[Any],
+    bit: Int,
+    end: Int,
+    means: NDArray[Any],
+) -> Int:
     """Inverse of :func:`quantise_positions`: centres of the sub-cells. Return the next bit position.
 
     Return -1 when the bits run out, -2 when a number is not below n^3.
@@ -269,7 +337,9 @@ def decode_positions(codes, scale_symbols, classes, scale_steps, position_q20, s
 
 
 @kernel(int64(ro(float32, 2), ro(uint8), ro(int64), ro(float64), float64, rw(int64, 2)))
-def quantise_colour(sh0, classes, steps, weights, beta, out):  # type: ignore[no-untyped-def]
+def quantise_colour(
+    sh0: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], weights: NDArray[Any], beta: Float, out: NDArray[Any]
+) -> Int:
     """Luma and chroma symbols of ``sh0`` (n, 3), with the error carried along the order.
 
     Neighbours overlap on the screen, so an error that the next Gaussian takes back cancels there. ``weights`` is the
@@ -298,7 +368,9 @@ def quantise_colour(sh0, classes, steps, weights, beta, out):  # type: ignore[no
 
 
 @kernel(int64(rw(int64), ro(uint8), ro(int64), rw(int64), int64))
-def predict_colour(symbols, classes, steps, values, inverse):  # type: ignore[no-untyped-def]
+def predict_colour(
+    symbols: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], values: NDArray[Any], inverse: Int
+) -> Int:
     """Binary refinement along the order: element i is predicted from its coarser neighbours i - s and i + s.
 
     In place: symbols become residuals, or with ``inverse`` residuals become symbols. ``values`` is scratch of the same
@@ -307,7 +379,7 @@ def predict_colour(symbols, classes, steps, values, inverse):  # type: ignore[no
     n = symbols.size
     if n == 0:
         return 0
-    s = np.int64(1)
+    s: Int = np.int64(1)
     while s < n:
         s *= 2
     values[0] = symbols[0] * steps[classes[0]]
@@ -332,8 +404,32 @@ def predict_colour(symbols, classes, steps, values, inverse):  # type: ignore[no
     return 0
 
 
-@kernel(int64(ro(int64, 2), ro(int64), ro(int64, 2), ro(int64, 2), ro(uint8), ro(int64, 2), rw(float32, 2), rw(float32), rw(float32, 2), rw(float32, 2)))
-def dequantise(scale_symbols, opacity, rotation, colour, classes, steps, scales, opacities, quats, sh0):  # type: ignore[no-untyped-def]
+@kernel(
+    int64(
+        ro(int64, 2),
+        ro(int64),
+        ro(int64, 2),
+        ro(int64, 2),
+        ro(uint8),
+        ro(int64, 2),
+        rw(float32, 2),
+        rw(float32),
+        rw(float32, 2),
+        rw(float32, 2),
+    )
+)
+def dequantise(
+    scale_symbols: NDArray[Any],
+    opacity: NDArray[Any],
+    rotation: NDArray[Any],
+    colour: NDArray[Any],
+    classes: NDArray[Any],
+    steps: NDArray[Any],
+    scales: NDArray[Any],
+    opacities: NDArray[Any],
+    quats: NDArray[Any],
+    sh0: NDArray[Any],
+) -> Int:
     """Floats of scale, opacity, rotation and base colour. ``steps`` rows: scale, rotation, opacity, colour (Q20)."""
     unit = 1.0 / 1048576.0
     for i in range(classes.size):
@@ -366,7 +462,9 @@ def dequantise(scale_symbols, opacity, rotation, colour, classes, steps, scales,
 
 
 @kernel(int64(ro(float32, 3), ro(uint8), ro(int64), rw(int16, 3), rw(uint8)))
-def quantise_sh(shN, classes, steps, out, masks):  # type: ignore[no-untyped-def]
+def quantise_sh(
+    shN: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], out: NDArray[Any], masks: NDArray[Any]
+) -> Int:
     """Luma and chroma symbols of ``shN`` (n, K, 3) in ``out`` (3, K, n), and the mask of bands that are not zero."""
     unit = 1.0 / 1048576.0
     for i in range(classes.size):
@@ -388,8 +486,42 @@ def quantise_sh(shN, classes, steps, out, masks):  # type: ignore[no-untyped-def
     return 0
 
 
-@kernel(int64(ro(int16, 3), ro(uint8), ro(uint8), int64, int64, int64, int64, rw(int32), rw(uint8), rw(uint8), rw(uint16), rw(int64), int64, rw(uint8), int64))
-def put_sh_band(symbols, masks, classes, band, first, count, base, picked, runs, tokens, contexts, plane_starts, planes, bits, bit):  # type: ignore[no-untyped-def]
+@kernel(
+    int64(
+        ro(int16, 3),
+        ro(uint8),
+        ro(uint8),
+        int64,
+        int64,
+        int64,
+        int64,
+        rw(int32),
+        rw(uint8),
+        rw(uint8),
+        rw(uint16),
+        rw(int64),
+        int64,
+        rw(uint8),
+        int64,
+    )
+)
+def put_sh_band(
+    symbols: NDArray[Any],
+    masks: NDArray[Any],
+    classes: NDArray[Any],
+    band: Int,
+    first: Int,
+    count: Int,
+    base: Int,
+    picked: NDArray[Any],
+    runs: NDArray[Any],
+    tokens: NDArray[Any],
+    contexts: NDArray[Any],
+    plane_starts: NDArray[Any],
+    planes: Int,
+    bits: NDArray[Any],
+    bit: Int,
+) -> Int:
     """Tokens of one band: planes (Y, C1, C2) x coefficients over the Gaussians whose mask holds the band.
 
     The context of a coefficient is ``base`` + chroma * 48 + class * 6 + min(sum of min(token, 2) so far in this band
@@ -408,11 +540,11 @@ def put_sh_band(symbols, masks, classes, band, first, count, base, picked, runs,
         chroma = base + (48 if ch > 0 else 0)
         for k in range(first, first + count):
             for j in range(m):
-                i = np.int64(picked[j])
-                s = np.int64(symbols[ch, k, i])
-                v = (s << 1) ^ (s >> 63)
-                run = np.int64(runs[j])
-                contexts[at + j] = chroma + np.int64(classes[i]) * 6 + min(run, 5)
+                row = np.int64(picked[j])
+                s = np.int64(symbols[ch, k, row])
+                v: Int = (s << 1) ^ (s >> 63)
+                run: Int = np.int64(runs[j])
+                contexts[at + j] = chroma + np.int64(classes[row]) * 6 + min(run, 5)
                 runs[j] = min(run + min(v, 2), 5)
                 if v < 32:
                     tokens[at + j] = v
@@ -439,8 +571,48 @@ def put_sh_band(symbols, masks, classes, band, first, count, base, picked, runs,
     return bit
 
 
-@kernel(int64(ro(int32), int64, ro(uint8), int64, int64, ro(uint8), rw(uint8), rw(uint8), ro(uint32), rw(uint32), ro(uint16), int64, ro(uint8), int64, int64, rw(int64), int64, rw(int16, 2)))
-def get_sh_plane(picked, m, classes, base, n, context_map, runs, tokens, slots, states, words, p, bits, bit, end, cursors, k, out):  # type: ignore[no-untyped-def]
+@kernel(
+    int64(
+        ro(int32),
+        int64,
+        ro(uint8),
+        int64,
+        int64,
+        ro(uint8),
+        rw(uint8),
+        rw(uint8),
+        ro(uint32),
+        rw(uint32),
+        ro(uint16),
+        int64,
+        ro(uint8),
+        int64,
+        int64,
+        rw(int64),
+        int64,
+        rw(int16, 2),
+    )
+)
+def get_sh_plane(
+    picked: NDArray[Any],
+    m: Int,
+    classes: NDArray[Any],
+    base: Int,
+    n: Int,
+    context_map: NDArray[Any],
+    runs: NDArray[Any],
+    tokens: NDArray[Any],
+    slots: NDArray[Any],
+    states: NDArray[Any],
+    words: NDArray[Any],
+    p: Int,
+    bits: NDArray[Any],
+    bit: Int,
+    end: Int,
+    cursors: NDArray[Any],
+    k: Int,
+    out: NDArray[Any],
+) -> Int:
     """Decode one SH plane over the picked Gaussians into row ``k`` of ``out`` (planes, n).
 
     ``cursors[0]`` receives the next word position, ``cursors[1]`` the next bit position. Return 0, -1 when the words
@@ -481,18 +653,18 @@ def get_sh_plane(picked, m, classes, base, n, context_map, runs, tokens, slots, 
                 return -1
         states[lane] = x
     for j in range(m):
-        v = np.int64(tokens[j])
-        if v >= 32:
-            e = ((v - 32) >> 2) + 5
+        u: Int = np.int64(tokens[j])
+        if u >= 32:
+            e = ((u - 32) >> 2) + 5
             width = e - 2
             if e > 16:
                 return -3
             if bit + width > end:
                 return -2
-            v = ((4 | ((v - 32) & 3)) << width) | read_bits(bits, bit, width)
+            u = ((4 | ((u - 32) & 3)) << width) | read_bits(bits, bit, width)
             bit += width
-        runs[j] = min(np.int64(runs[j]) + min(v, 2), 5)
-        s = (v >> 1) ^ -(v & 1)
+        runs[j] = min(np.int64(runs[j]) + min(u, 2), 5)
+        s = (u >> 1) ^ -(u & 1)
         if s > 32767 or s < -32767:
             return -3
         out[k, picked[j]] = s
@@ -502,7 +674,7 @@ def get_sh_plane(picked, m, classes, base, n, context_map, runs, tokens, slots, 
 
 
 @kernel(int64(ro(int16, 3), ro(uint8), ro(int64), rw(float32, 3)))
-def dequantise_sh(symbols, classes, steps, shN):  # type: ignore[no-untyped-def]
+def dequantise_sh(symbols: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], shN: NDArray[Any]) -> Int:
     """Floats ``shN`` (n, K, 3) of luma and chroma symbols (3, K, n)."""
     unit = 1.0 / 1048576.0
     for i in range(classes.size):

@@ -1,0 +1,324 @@
+"""Make the test vectors: `python spec/vectors/make.py`. The same library gives the same bytes.
+
+good/         files that every reader must accept, each with the arrays that it decodes to (.npz)
+bad/          files that every reader must refuse as corrupt; all but the first few have right checksums
+unsupported/  well-formed files that a reader of format 1.0 must refuse as unsupported
+manifest.json name, sha256, what is expected and why
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent))
+
+from splatpack.container import meta as metadata  # noqa: E402
+from splatpack.container.layout import Header  # noqa: E402
+from splatpack.container.reader import ContainerReader  # noqa: E402
+from splatpack.container.source import MemorySource  # noqa: E402
+from splatpack.container.writer import ContainerWriter  # noqa: E402
+from splatpack.pack.decode import decode  # noqa: E402
+from splatpack.pack.encode import encode  # noqa: E402
+from splatpack.pack.presets import settings  # noqa: E402
+from splatpack.scene.gaussians import ATTRIBUTES, Gaussians  # noqa: E402
+from tests import synth  # noqa: E402
+from tests.test_container.build import patched_column, patched_header, reseal  # noqa: E402
+
+
+def make(scene: Gaussians, preset: str = "high", **changes: Any) -> bytes:
+    """Encode a scene with a fixed, random importance."""
+    out = io.BytesIO()
+    weights = np.random.default_rng(7).lognormal(0.0, 2.0, len(scene))
+    encode(scene, out, settings(preset, **changes), weights=weights)
+    return out.getvalue()
+
+
+def opened(data: bytes) -> ContainerReader:
+    """Open bytes."""
+    return ContainerReader(MemorySource(data))
+
+
+Edit = Callable[[int, int, bytes], bytes]
+
+
+def rebuilt(
+    data: bytes, edit: Edit | None = None, meta: Callable[[dict[str, Any]], None] | None = None,
+    tables: Callable[[bytes], bytes] | None = None, level: int = 0, **entry: Any,
+) -> bytes:  # fmt: skip
+    """Take a file apart, change sections, metadata, tables or entries, and put it together with right checksums."""
+    reader = opened(data)
+    m = reader.meta
+    if meta is not None:
+        meta(m)
+    out = io.BytesIO()
+    with ContainerWriter() as writer:
+        for i, c in enumerate(reader.chunks):
+            parts = [(s.kind, reader.section(c, s.kind) or b"") for s in c.sections]
+            if edit is not None:
+                parts = [(kind, edit(i, kind, body)) for kind, body in parts]
+            values: dict[str, Any] = {
+                "count": c.count, "low": c.low, "high": c.high, "reach": c.reach, "level": level, "profile": c.profile,
+            }  # fmt: skip
+            writer.add(parts, **{**values, **entry})
+        writer.finish(m, tables(reader.tables) if tables else reader.tables, out)
+    return out.getvalue()
+
+
+def two_levels() -> bytes:
+    """A coarse level of SH degree 0 in a profile of its own, then the fine one of degree 2."""
+    fine, coarse = opened(make(synth.scene(200, 2, seed=21))), opened(make(synth.scene(30, 0, seed=22), q=1.0))
+    out = io.BytesIO()
+    with ContainerWriter() as writer:
+        for reader, level, profile in ((coarse, 1, 0), (fine, 0, 1)):
+            for c in reader.chunks:
+                parts = [(s.kind, reader.section(c, s.kind) or b"") for s in c.sections]
+                writer.add(
+                    parts, count=c.count, low=c.low, high=c.high, reach=c.reach, level=level, profile=profile,
+                    error=0.25 * level, gain=1.0 + level,
+                )  # fmt: skip
+        m = fine.meta
+        m["profiles"] = [*coarse.meta["profiles"], *m["profiles"]]
+        m["n"] = 230
+        writer.finish(m, coarse.tables + fine.tables, out)
+    return out.getvalue()
+
+
+def paged() -> bytes:
+    """So many chunks that the root page is an index: each chunk of a small file again and again."""
+    reader = opened(make(synth.scene(3, 0, seed=23)))
+    (c,) = reader.chunks
+    out = io.BytesIO()
+    with ContainerWriter() as writer:
+        for _ in range(600):
+            parts = [(s.kind, reader.section(c, s.kind) or b"") for s in c.sections]
+            writer.add(parts, count=3, low=c.low, high=c.high, reach=c.reach)
+        m = reader.meta
+        m["n"] = 1800
+        writer.finish(m, reader.tables, out)
+    return out.getvalue()
+
+
+def with_extras(scene: Gaussians) -> Gaussians:
+    """Add columns of several dtypes and shapes."""
+    rng, n = np.random.default_rng(3), len(scene)
+    extras: dict[str, Any] = {
+        "label": (np.arange(n) // 9).astype(np.int32),
+        "flag": rng.integers(0, 2, n).astype(np.uint8),
+        "time": np.sort(rng.normal(size=n)).astype(np.float32),
+        "motion": rng.normal(size=(n, 3)).astype(np.float32),
+        "big": rng.integers(-(2**62), 2**62, n),
+        "short": rng.integers(-300, 300, n).astype(np.int16),
+        "constant": np.full(n, 2.5, np.float32),
+    }
+    return replace(scene, extras=extras)
+
+
+def good() -> dict[str, tuple[bytes, str]]:
+    """Name to (file, what it shows)."""
+    everything = ATTRIBUTES
+    outlier = synth.scene(60, 1, seed=9)
+    outlier.means[0] = (1e5, -2e5, 3.0)
+    empty = synth.scene(50, 3, seed=10)
+    empty = replace(empty, shN=np.zeros_like(empty.shN))
+    plain = make(synth.scene(40, 1, seed=11))
+    surfels = replace(
+        synth.scene(40, 0, seed=12), frame="rub", antialiased=True, surfels=True, metadata={"format": "x"}
+    )
+    newer = patched_header(patched_header(plain, 10, struct.pack("<H", 7)), 24, struct.pack("<Q", 1 << 33))
+    return {
+        "one-sh0": (make(synth.scene(1, 0, seed=1)), "one Gaussian"),
+        "one-sh3": (make(synth.scene(1, 3, seed=1)), "one Gaussian with SH"),
+        "sh0": (make(synth.scene(100, 0, seed=2)), "SH degree 0"),
+        "sh1": (make(synth.scene(64, 1, seed=3)), "SH degree 1, full rows"),
+        "sh2": (make(synth.scene(33, 2, seed=4)), "SH degree 2, a row of one"),
+        "sh3": (make(synth.scene(100, 3, seed=5)), "SH degree 3"),
+        "chunks": (make(synth.scene(700, 3, seed=6), chunk=256), "several chunks"),
+        "coarse": (make(synth.scene(100, 2, seed=7), "small"), "large steps, pruned"),
+        "fine": (make(synth.scene(60, 2, seed=8), q=0.01), "small steps: tokens with raw bits everywhere"),
+        "outlier": (make(outlier), "positions far from the core: large Morton steps"),
+        "empty-bands": (make(empty), "SH bands that are zero"),
+        "lossless": (make(synth.scene(80, 1, seed=13), exact=everything), "every attribute exact, no splat codec"),
+        "lossless-order": (
+            make(with_extras(synth.scene(80, 0, seed=14)), exact=everything, keep_order=True),
+            "extra columns, order kept",
+        ),
+        "exact-means": (make(synth.scene(80, 1, seed=15), exact=("means",)), "positions in a column"),
+        "exact-scales": (make(synth.scene(80, 0, seed=16), exact=("scales",)), "scales in a column"),
+        "exact-quats": (make(synth.scene(80, 0, seed=17), exact=("quats",)), "quats in a column: scales unsorted"),
+        "exact-shN": (make(synth.scene(80, 2, seed=18), exact=("shN",)), "SH in a column: classes unused"),
+        "only-sh": (make(synth.scene(80, 2, seed=18), exact=everything[:5]), "only SH through the splat codec"),
+        "max-error": (
+            make(synth.scene(80, 0, seed=19), max_error={"means": 1e-3, "opacities": 0.01}), "error-bounded columns",
+        ),
+        "extras": (make(with_extras(synth.scene(300, 0, seed=20))), "extra columns beside the splat codec"),
+        "levels": (two_levels(), "two levels, two profiles of different SH degree, error and gain"),
+        "paged": (paged(), "an index page and two leaf pages"),
+        "flags": (make(surfels), "frame, flags, source"),
+        "newer-minor": (newer, "a later minor version and an unknown optional feature"),
+    }  # fmt: skip
+
+
+def _profile(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    return lambda m: change(m["profiles"][0])
+
+
+def _set(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda m: m.update({key: value})
+
+
+def _splat(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return _profile(lambda p: p["splat"].update({key: value}))
+
+
+def _patch(kind: int, at: int, value: bytes) -> Edit:
+    return lambda i, k, body: body[:at] + value + body[at + len(value) :] if k == kind and i == 0 else body
+
+
+def _grow(kind: int, extra: bytes) -> Edit:
+    return lambda i, k, body: body + extra if k == kind else body
+
+
+def _cut(kind: int, n: int) -> Edit:
+    return lambda i, k, body: body[:-n] if k == kind else body
+
+
+def bad() -> dict[str, tuple[bytes, str]]:
+    """Name to (file, the rule it breaks)."""
+    a = make(synth.scene(60, 1, seed=31))
+    two = make(synth.scene(600, 0, seed=32), chunk=256)
+    exact = make(synth.scene(60, 0, seed=33), exact=("means",))
+    pages = paged()
+    flipped = bytearray(a)
+    flipped[len(a) // 2] ^= 16
+    u32 = struct.Struct("<I")
+    meta_bytes = a[Header.unpack(a[:128]).meta_offset : Header.unpack(a[:128]).tables_offset]
+    duplicate = b"\x82\xa1n\x01\xa1n\x01"
+    return {
+        "signature": (b"\x89SPK\n\x1a\n\n" + a[8:], "signature"),
+        "empty": (b"", "no bytes"),
+        "truncated": (a[:-1], "one byte short"),
+        "trailing": (a + b"\0", "one byte long"),
+        "flip": (bytes(flipped), "a flipped bit in a chunk"),
+        "header-crc": (a[:124] + b"\0\0\0\0" + a[128:], "header crc32"),
+        "header-reserved": (patched_header(a, 13, b"\1"), "reserved byte set"),
+        "root-length": (patched_header(a, 40, u32.pack(2**31)), "root page of 2^31 bytes"),
+        "file-length": (patched_header(a, 32, struct.pack("<Q", 2**63)), "file length 2^63"),
+        "root-hash": (patched_header(a, 64, b"\0" * 16), "root page hash"),
+        "no-chunks": (reseal(a[: Header.unpack(a[:128]).data_offset], root=_empty_root(a)), "no chunks"),
+        "count-zero": (patched_column(a, 2, u32.pack(0)), "a chunk of 0 Gaussians"),
+        "count-huge": (patched_column(a, 2, u32.pack(2**32 - 1)), "a chunk of 2^32 - 1 Gaussians"),
+        "count-wrong": (rebuilt(a, count=59), "counts that do not sum to n"),
+        "overlap": (patched_column(two, 1, u32.pack(opened(two).chunks[0].length - 1)), "chunks that overlap"),
+        "level": (patched_column(a, 3, b"\x20"), "level 32"),
+        "profile": (rebuilt(a, profile=1), "a profile that does not exist"),
+        "bounds-nan": (patched_column(a, 5, struct.pack("<f", float("nan"))), "a bound that is NaN"),
+        "bounds-order": (patched_column(a, 5, struct.pack("<f", 1e9)), "low above high"),
+        "section-order": (patched_column(a, 10, b"\1\0"), "section kinds that descend"),
+        "section-crc": (patched_column(a, 12, b"\0\0\0\0"), "section crc32"),
+        "chunk-hash": (patched_column(a, 8, b"\0" * 16), "chunk hash"),
+        "page-hash": (patched_column(pages, 8, b"\0" * 16), "leaf page hash"),
+        "page-count": (patched_column(pages, 21, u32.pack(511)), "an index entry that disagrees with its page"),
+        "meta-duplicate": (reseal(a, meta=duplicate), "duplicate keys"),
+        "meta-nan": (rebuilt_raw_meta(a, b"\xcb\x7f\xf8" + b"\0" * 6), "a NaN"),
+        "meta-binary": (rebuilt_raw_meta(a, b"\xc4\x01x"), "a binary value"),
+        "meta-trailing": (reseal(a, meta=meta_bytes + b"\0"), "bytes behind the map"),
+        "n-wrong": (rebuilt(a, meta=_set("n", 61)), "n"),
+        "degree": (rebuilt(a, meta=_set("sh_degree", 4)), "SH degree 4"),
+        "frame": (rebuilt(a, meta=_set("frame", "xyz")), "an unknown frame"),
+        "step-zero": (rebuilt(a, meta=_splat("scale", [0] * 8)), "a step of 0"),
+        "step-missing": (rebuilt(a, meta=_splat("sh", [5] * 7)), "a table of 7"),
+        "cell": (rebuilt(a, meta=_splat("lattice", [0.0, 0.0, 0.0, 0.0])), "a lattice cell of 0"),
+        "attribute-missing": (rebuilt(a, meta=_splat("attributes", ["means", "scales", "quats"])), "no opacities, sh0"),
+        "profile-key": (rebuilt(a, meta=_profile(lambda p: p.update({"x": 1}))), "an unknown key in a profile"),
+        "pipeline": (
+            rebuilt(exact, meta=_profile(lambda p: p["columns"][0].update({"pipeline": [{"id": "zstd"}]}))),
+            "a pipeline without serializer",
+        ),
+        "tables-long": (rebuilt(a, tables=lambda t: t + b"\0"), "tables with a byte left over"),
+        "tables-short": (rebuilt(a, tables=lambda t: t[:-1]), "tables one byte short"),
+        "tables-count": (rebuilt(a, tables=lambda t: t[:4] + b"\xff" + t[5:]), "255 entropy tables"),
+        "stream-state": (rebuilt(a, _patch(0, 16, b"\0\0\0\0")), "an initial rANS state below 2^16"),
+        "stream-words": (rebuilt(a, _patch(0, 8, u32.pack(2**31))), "2^31 words"),
+        "stream-long": (rebuilt(a, _grow(0, b"\0")), "a byte behind a stream"),
+        "stream-short": (rebuilt(a, _cut(1, 2)), "a stream two bytes short"),
+        "stream-damaged": (rebuilt(a, _patch(0, 200, b"\xa5\x5a\x11")), "words that do not end at state 2^16"),
+        "morton": (rebuilt(a, _patch(0, 0, b"\xff" * 8)), "a Morton code outside the lattice"),
+        "box": (rebuilt(a, low=(50.0, 50.0, 50.0), high=(51.0, 51.0, 51.0)), "centres outside the box"),
+        "column-short": (rebuilt(exact, _cut(2, 1)), "a column section one byte short"),
+        "column-length": (rebuilt(exact, _patch(2, 0, u32.pack(2**31))), "a column of 2^31 bytes"),
+    }  # fmt: skip
+
+
+def _empty_root(data: bytes) -> bytes:
+    root = data[128 : Header.unpack(data[:128]).meta_offset]
+    columns, at = b"", 16
+    for _ in range(root[1]):
+        columns += root[at : at + 1] + b"\0" * 7
+        at += 8 + struct.unpack_from("<I", root, at + 4)[0]
+    return root[:4] + b"\0\0\0\0" + struct.pack("<Q", 0) + columns
+
+
+def rebuilt_raw_meta(data: bytes, value: bytes) -> bytes:
+    """Replace the generator string of the metadata by a raw msgpack value."""
+    reader = opened(data)
+    packed = metadata.pack(reader.meta)
+    text = metadata.pack({"generator": reader.meta["generator"]})[1:]
+    return reseal(data, meta=packed.replace(text, b"\xa9generator" + value))
+
+
+def unsupported() -> dict[str, tuple[bytes, str]]:
+    """Name to (file, what this version does not know)."""
+    a = make(synth.scene(40, 0, seed=41))
+    exact = make(synth.scene(40, 0, seed=42), exact=("means",))
+    root = bytearray(a[128 : Header.unpack(a[:128]).meta_offset])
+    root[1] += 1
+    column = bytes(root) + struct.pack("<BxxxI", 99, 1) + b"x"
+    codec = _profile(lambda p: p["columns"][0]["pipeline"].append({"id": "brotli"}))
+    return {
+        "major": (patched_header(a, 8, struct.pack("<H", 2)), "major version 2"),
+        "feature": (patched_header(a, 16, struct.pack("<Q", 1 << 5)), "required feature 5"),
+        "field": (patched_header(a, 12, b"\2"), "a radiance field"),
+        "sequence": (patched_header(a, 12, b"\3"), "a sequence"),
+        "kind": (patched_header(a, 12, b"\x09"), "an unknown kind"),
+        "codec": (rebuilt(exact, meta=codec), "an unknown codec"),
+        "column": (reseal(a, root=column), "an unknown required directory column"),
+    }
+
+
+def main() -> None:
+    """Write all vectors and the manifest."""
+    manifest: list[dict[str, Any]] = []
+    for folder, expect, files in (
+        ("good", "ok", good()),
+        ("bad", "corrupt", bad()),
+        ("unsupported", "unsupported", unsupported()),
+    ):
+        target = HERE / folder
+        target.mkdir(exist_ok=True)
+        for old in target.iterdir():
+            old.unlink()
+        for name, (data, why) in files.items():
+            (target / f"{name}.spk").write_bytes(data)
+            digest = hashlib.sha256(data).hexdigest()
+            manifest.append({"file": f"{folder}/{name}.spk", "sha256": digest, "expect": expect, "why": why})
+            if expect == "ok":
+                scene = decode(opened(data))
+                arrays: dict[str, Any] = {a: getattr(scene, a) for a in ATTRIBUTES}
+                arrays.update({f"extra_{k}": v for k, v in scene.extras.items()})
+                np.savez_compressed(target / f"{name}.npz", **arrays)
+    (HERE / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,1 @@
-"""Compiled kernels of the rasteriser: numpy, numba and splatpack.jit only."""
+"""Compiled kernels of rendering: numpy, numba and splatpack.jit only."""

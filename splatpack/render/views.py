@@ -1,0 +1,164 @@
+"""Automatic cameras: the views by which scenes are judged, the views by which they are encoded, and orbits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splatpack.render.cpu import render
+from splatpack.render.project import NEAR
+from splatpack.scene.cameras import Camera, look_at
+from splatpack.scene.gaussians import Gaussians
+
+Vector = NDArray[np.float64]
+
+EVALUATION_VIEWS = 12
+INSIDE_VIEWS = 3
+COVERED = 0.1
+"""An inside view is kept when the scene covers this share of the picture."""
+
+_AXES: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "rdf": ((1, 0, 0), (0, -1, 0), (0, 0, 1)),
+    "rub": ((1, 0, 0), (0, 1, 0), (0, 0, -1)),
+    "luf": ((-1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "z_up": ((1, 0, 0), (0, 0, 1), (0, 1, 0)),
+}
+"""Right, up and front in the coordinates of each frame: a scene gets the same views in whichever frame it is."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the populated part of a scene is, and which way is up.
+
+    Attributes
+    ----------
+    centre : float64 (3,)
+        Median of the means that are more opaque than 0.1 (of all means when none is).
+    radius : float
+        Median distance from the centre, scene units, positive.
+    distance : float
+        From where an orbiting camera sees the bulk of the scene, scene units.
+    axes : float64 (3, 3)
+        Rows right, up, front, in the frame of the scene; ``unknown`` is taken for ``rdf``.
+    """
+
+    centre: Vector
+    radius: float
+    distance: float
+    axes: Vector
+
+    @property
+    def up(self) -> Vector:
+        """Direction that appears upwards, float64 (3,)."""
+        return np.asarray(self.axes[1])
+
+    @property
+    def near(self) -> float:
+        """Near plane: that of the renderer, or closer when the whole scene is tiny; scene units."""
+        return min(NEAR, 0.02 * self.distance)
+
+    def direction(self, azimuth: float, rise: float, reach: float) -> Vector:
+        """Return ``reach`` along the horizon at ``azimuth`` (radians, from right to front) plus ``rise`` upwards."""
+        return np.array([reach * math.cos(azimuth), rise, reach * math.sin(azimuth)]) @ self.axes
+
+
+def stage(scene: Gaussians) -> Stage:
+    """Return the :class:`Stage` of a scene; any finite scene has one, an empty one included."""
+    axes = np.array(_AXES.get(scene.frame, _AXES["rdf"]), np.float64)
+    means = scene.means.astype(np.float64)
+    if len(means) == 0:
+        return Stage(np.zeros(3), 1.0, 2.0, axes)
+    solid = scene.opacities > math.log(0.1 / 0.9)
+    chosen = means[solid] if solid.any() else means
+    centre = np.median(chosen, axis=0)
+    radius, bulk = np.percentile(np.linalg.norm(chosen - centre, axis=1), (50, 90))
+    size = math.exp(min(max(float(np.median(scene.scales.max(axis=1))), -40.0), 40.0))
+    radius = max(float(radius), size)
+    distance = max(2.0 * radius, 1.3 * float(bulk), 4.0 * size)
+    return Stage(centre, radius, distance, axes)
+
+
+def evaluation_cameras(scene: Gaussians, width: int = 320, height: int = 240, seed: int = 20260101) -> list[Camera]:
+    """Return the 12 views on which scenes are judged.
+
+    Up to three look from the middle outwards and are kept when the scene covers a tenth of the picture; the others
+    stand on an orbit at three heights and two distances. The horizontal field of view is 70 degrees inside, 60 on the
+    orbit.
+
+    Parameters
+    ----------
+    scene : Gaussians
+        The reference: its means and opacities place the cameras.
+    width, height : int
+        Pixels.
+    seed : int
+        Turns the views about the vertical.
+    """
+    place = stage(scene)
+    rng = np.random.default_rng(seed)
+    inside = []
+    for k in range(INSIDE_VIEWS):
+        azimuth = 2 * math.pi * (k + rng.random()) / INSIDE_VIEWS
+        forward = place.direction(azimuth, -rng.uniform(-0.3, 0.3), 1.0)
+        position = place.centre - 0.25 * place.radius * forward
+        camera = _camera(position, forward, place, 70.0, (width, height), f"inside-{k}")
+        if render(scene, camera, near=place.near).alpha.mean() > COVERED:
+            inside.append(camera)
+    count = EVALUATION_VIEWS - len(inside)
+    orbit = []
+    for k in range(count):
+        azimuth = 2 * math.pi * (k + 0.5 * rng.random()) / count
+        offset = (1.6 if k % 2 else 1.0) * place.distance * _above(place, azimuth, (8.0, 25.0, 45.0)[k % 3])
+        orbit.append(_camera(place.centre + offset, -offset, place, 60.0, (width, height), f"orbit-{k:02d}"))
+    return orbit + inside
+
+
+def encoder_cameras(scene: Gaussians, count: int, width: int, height: int, seed: int) -> list[Camera]:
+    """Return ``count`` views for measuring importance: in turn near, far, and inside looking anywhere.
+
+    They are drawn at random over the whole sphere, so they are never the evaluation views.
+    """
+    place = stage(scene)
+    rng = np.random.default_rng(seed)
+    cameras = []
+    for k in range(count):
+        way = rng.normal(size=3)
+        way /= np.linalg.norm(way)
+        if k % 3 == 2:
+            position = place.centre + 0.3 * place.radius * rng.normal(size=3)
+            forward = way
+        else:
+            reach = rng.uniform(0.6, 1.1) if k % 3 == 0 else rng.uniform(1.1, 2.0)
+            offset = reach * place.distance * way
+            position = place.centre + offset
+            forward = 0.3 * place.radius * rng.normal(size=3) - offset
+        cameras.append(_camera(position, forward, place, 60.0, (width, height), f"encoder-{k:02d}"))
+    return cameras
+
+
+def orbit_cameras(scene: Gaussians, count: int, width: int, height: int) -> list[Camera]:
+    """Return ``count`` views evenly round the scene, from 20 degrees above, 60 degrees of horizontal field of view."""
+    place = stage(scene)
+    cameras = []
+    for k in range(count):
+        offset = place.distance * _above(place, 2 * math.pi * k / count, 20.0)
+        cameras.append(_camera(place.centre + offset, -offset, place, 60.0, (width, height), f"orbit-{k:02d}"))
+    return cameras
+
+
+def _above(place: Stage, azimuth: float, elevation: float) -> Vector:
+    angle = math.radians(elevation)
+    return place.direction(azimuth, math.sin(angle), math.cos(angle))
+
+
+def _camera(position: Vector, forward: Vector, place: Stage, fov_x: float, size: tuple[int, int], name: str) -> Camera:
+    """Look along ``forward``, turned by another up where it would be parallel; ``fov_x`` in degrees."""
+    forward = forward / np.linalg.norm(forward)
+    up = place.up if abs(forward @ place.up) < 0.95 else place.axes[0]
+    width, height = size
+    fov_y = 2 * math.atan(math.tan(math.radians(fov_x) / 2) * height / width)
+    far = max(place.distance, float(np.linalg.norm(position)))
+    return look_at(position, position + far * forward, up, fov_y, width, height, name)

@@ -105,8 +105,10 @@ class PlanesZstd(Entrant):
         flat = np.stack(columns, axis=1)
         shapes = dict(zip(ATTRIBUTES, [(n, 3), (n, 3), (n, 4), (n,), (n, 1, 3), (n, k, 3)], strict=True))
         cuts = np.split(flat, np.cumsum([3, 3, 4, 1, 3]), axis=1)
-        parts = zip(shapes.items(), cuts, strict=True)
-        return Gaussians(**{name: np.ascontiguousarray(part).reshape(shape) for (name, shape), part in parts})
+        parts: dict[str, Any] = {}
+        for (name, shape), part in zip(shapes.items(), cuts, strict=True):
+            parts[name] = np.ascontiguousarray(part).reshape(shape)
+        return Gaussians(**parts)
 
 
 def own(threads: int | None = None) -> list[Entrant]:

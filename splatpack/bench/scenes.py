@@ -41,11 +41,18 @@ def procedural(count: int = COUNT, seed: int = 7) -> Gaussians:
 def _surfaces(
     rng: np.random.Generator, count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Points, unit normals and colours on five spheres and a chequered floor; y points down."""
-    centres = np.array([(0, -1.0, 0), (1.9, -0.7, 0.6), (-1.8, -0.8, 0.5), (0.7, -0.5, -1.7), (-0.9, -0.4, -1.5)])
-    radii = np.array([1.0, 0.7, 0.8, 0.5, 0.4])
-    tints = np.array([(0.85, 0.3, 0.2), (0.2, 0.5, 0.8), (0.9, 0.75, 0.25), (0.3, 0.7, 0.4), (0.75, 0.75, 0.8)])
-    share = np.append(radii**2, 3.0)
+    """Points, unit normals and colours on a ring of spheres over a chequered floor; y points down.
+
+    The middle is free: a camera there, with a Gaussian before its near plane, would measure that one Gaussian.
+    """
+    angles = 2 * np.pi * np.arange(6) / 6 + 0.3
+    heights = -np.array([1.0, 0.6, 1.5, 0.8, 1.3, 0.5])
+    centres = np.stack([2.3 * np.cos(angles), heights, 2.3 * np.sin(angles)], axis=1)
+    radii = np.array([0.95, 0.55, 0.8, 0.7, 0.9, 0.5])
+    tints = np.array(
+        [(0.85, 0.3, 0.2), (0.2, 0.5, 0.8), (0.9, 0.75, 0.25), (0.3, 0.7, 0.4), (0.75, 0.75, 0.8), (0.6, 0.35, 0.7)]
+    )
+    share = np.append(radii**2, 2.0)
     part = rng.choice(len(share), count, p=share / share.sum())
     normals = rng.normal(size=(count, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)

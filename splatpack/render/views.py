@@ -75,7 +75,7 @@ def stage(scene: Gaussians) -> Stage:
     chosen = means[solid] if solid.any() else means
     centre = np.median(chosen, axis=0)
     radius, bulk = np.percentile(np.linalg.norm(chosen - centre, axis=1), (50, 90))
-    size = math.exp(min(max(float(np.median(scene.scales.max(axis=1))), -40.0), 40.0))
+    size = math.exp(min(max(float(np.median(scene.scales.max(axis=1).astype(np.float64))), -40.0), 40.0))
     radius = max(float(radius), size)
     distance = max(2.0 * radius, 1.3 * float(bulk), 4.0 * size)
     return Stage(centre, radius, distance, axes)

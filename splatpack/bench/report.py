@@ -11,6 +11,8 @@ from splatpack.bench.rd import Row
 
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 56, 20, 16, 44
+LETTER, LINE = 6.2, 13.0
+"""About how wide a letter and how high a line of the chart's text is."""
 COLUMNS = (
     ("codec", "left"), ("bytes", ""), ("bits/G", ""), ("PSNR", ""), ("worst", ""), ("SSIM", ""), ("encode s", ""),
     ("decode s", ""), ("MG/s", ""), ("peak MB", ""),
@@ -110,13 +112,11 @@ def _chart(rows: list[Row]) -> str:
     """PSNR over bits per Gaussian, a logarithmic axis, as inline SVG."""
     if not rows:
         return ""
-    sizes = [math.log2(r.bpg or 1.0) for r in rows]
-    low, high = math.floor(min(sizes)), max(math.ceil(max(sizes)), math.floor(min(sizes)) + 1)
-    floor, top = (
-        10 * math.floor(min(r.psnr or 0.0 for r in rows) / 10),
-        10 * math.ceil(max(r.psnr or 0.0 for r in rows) / 10),
-    )
-    top = max(top, floor + 10)
+    points = [(r.bpg or 1.0, r.psnr or 0.0) for r in rows]
+    low = math.floor(math.log2(min(p[0] for p in points)))
+    high = max(math.ceil(math.log2(max(p[0] for p in points))), low + 1)
+    floor = 10 * math.floor(min(p[1] for p in points) / 10)
+    top = max(10 * math.ceil(max(p[1] for p in points) / 10), floor + 10)
 
     def x(bpg: float) -> float:
         return LEFT + (math.log2(bpg) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
@@ -124,20 +124,33 @@ def _chart(rows: list[Row]) -> str:
     def y(db: float) -> float:
         return HEIGHT - BOTTOM - (db - floor) / (top - floor) * (HEIGHT - TOP - BOTTOM)
 
-    parts = [_grid(x, y, range(low, high + 1), range(floor, top + 1, 10))]
-    curve = sorted((r.bpg or 1.0, r.psnr or 0.0) for r in rows if _own(r) and "lossless" not in r.codec.split())
-    parts.append(f'<polyline class="path" points="{" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in curve)}"/>')
-    for r in rows:
-        a, b = x(r.bpg or 1.0), y(r.psnr or 0.0)
-        end = a > WIDTH - 170
-        anchor = f'text-anchor="{"end" if end else "start"}"'
-        parts.append(f'<circle class="dot{" own" if _own(r) else ""}" cx="{a:.1f}" cy="{b:.1f}" r="4"/>')
-        parts.append(
-            f'<text class="name" x="{a + (-8 if end else 8):.1f}" y="{b + 4:.1f}" {anchor}>{escape(r.codec)}</text>'
-        )
-    parts.append(f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">bits per Gaussian</text>')
+    curve = sorted(p for p, r in zip(points, rows, strict=True) if _own(r) and "lossless" not in r.codec.split())
+    parts = [
+        _grid(x, y, range(low, high + 1), range(floor, top + 1, 10)),
+        f'<polyline class="path" points="{" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in curve)}"/>',
+        _dots([(x(a), y(b)) for a, b in points], rows),
+        f'<text x="{WIDTH / 2}" y="{HEIGHT - 6}" text-anchor="middle">bits per Gaussian</text>',
+    ]
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="PSNR over bits per Gaussian"'
     return f"<svg {size}>{''.join(parts)}</svg>"
+
+
+def _dots(places: list[tuple[float, float]], rows: list[Row]) -> str:
+    """Dots with names beside them; a name that would lie on another one moves down."""
+    out = []
+    taken: list[tuple[float, float, float]] = []
+    for (x, y), row in sorted(zip(places, rows, strict=True), key=lambda item: item[0]):
+        width = LETTER * len(row.codec)
+        left = x - 8 - width if x + 8 + width > WIDTH else x + 8
+        line = y + 4
+        while any(abs(line - t[2]) < LINE and left < t[1] and t[0] < left + width for t in taken):
+            line += LINE
+        taken.append((left, left + width, line))
+        anchor, at = ("end", x - 8) if left < x else ("start", x + 8)
+        kind = "dot own" if _own(row) else "dot"
+        out.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
+        out.append(f'<text class="name" x="{at:.1f}" y="{line:.1f}" text-anchor="{anchor}">{escape(row.codec)}</text>')
+    return "".join(out)
 
 
 def _grid(x: Any, y: Any, powers: range, levels: range) -> str:

@@ -139,13 +139,21 @@ def _foreign(source: str, max_memory: int | None) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _count(values: dict[str, Any]) -> str:
+    """Return the number of Gaussians, and of how many they are left where some were pruned."""
+    encoder = values.get("encoder")
+    before = encoder.get("n_in") if isinstance(encoder, dict) else None
+    pruned = isinstance(before, int) and before > values["n"]
+    return f"{values['n']:,}" + (f" (of {before:,}, the rest was pruned)" if pruned else "")
+
+
 def facts(values: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what the panel lists: label and text."""
     low, high = values["bounds"]["low"], values["bounds"]["high"]
     rows = [
         ("format", " ".join(str(v) for v in (values["format"], values["version"]) if v)),
         ("kind", str(values["kind"])),
-        ("Gaussians", f"{values['n']:,}"),
+        ("Gaussians", _count(values)),
         ("SH degree", str(values["sh_degree"])),
         ("size", f"{size(values['bytes'])} ({values['bytes']:,} bytes)"),
         ("rate", f"{values['bits_per_gaussian']:.1f} bits per Gaussian"),

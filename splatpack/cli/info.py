@@ -80,12 +80,16 @@ def _maps(value: Any) -> list[dict[str, Any]]:
     return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
+def _strings(value: Any) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list) else []
+
+
 def _attributes(profiles: Any) -> dict[int, list[str]]:
     holds: dict[int, list[str]] = {0: [], 1: [], 2: []}
     for profile in _maps(profiles):
         splat = profile.get("splat")
         listed = splat.get("attributes") if isinstance(splat, dict) else None
-        holds[0] += [str(a) for a in listed] if isinstance(listed, list) else []
+        holds[0] += _strings(listed)
         holds[1] += ["shN"] if profile.get("sh") is True else []
         holds[2] += [str(c.get("name")) for c in _maps(profile.get("columns"))]
     return {kind: list(dict.fromkeys(names)) for kind, names in holds.items()}
@@ -157,7 +161,7 @@ def facts(values: dict[str, Any]) -> list[tuple[str, str]]:
         ("SH degree", str(values["sh_degree"])),
         ("size", f"{size(values['bytes'])} ({values['bytes']:,} bytes)"),
         ("rate", f"{values['bits_per_gaussian']:.1f} bits per Gaussian"),
-        ("frame", str(values["frame"]) + "".join(f", {f}" for f in values.get("flags") or [])),
+        ("frame", ", ".join([str(values["frame"]), *_strings(values["flags"])])),
         ("bounds", " ".join(f"[{a:.4g}, {b:.4g}]" for a, b in zip(low, high, strict=True))),
     ]
     if values["format"] == "spk":

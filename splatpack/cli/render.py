@@ -68,16 +68,8 @@ def _run(
         last = save_frames(Path(output), frames, force=force, fps=fps)
         for name, path in extras.items():
             save_extra(path, name, last, force=force)
-    values = {
-        "input": source,
-        "output": output,
-        "width": views[0].width,
-        "height": views[0].height,
-        "device": "cpu",
-        "frames": len(views),
-        "n": len(scene),
-        "seconds_per_frame": sum(spent) / len(spent),
-    }
+    values = {"input": source, "output": output, "width": views[0].width, "height": views[0].height, "device": "cpu"}
+    values |= {"frames": len(views), "n": len(scene), "seconds_per_frame": sum(spent) / len(spent)}
     console.result(values)
     _summary(console, values)
 

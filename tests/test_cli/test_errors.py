@@ -10,6 +10,9 @@ import pytest
 
 from splatpack import errors
 from splatpack.cli import _errors
+from splatpack.container.writer import ContainerWriter
+from splatpack.formats.ply import write_ply
+from tests import synth
 from tests.test_cli.conftest import Outcome, Runner
 
 CLOUD = (
@@ -243,3 +246,37 @@ def test_every_class_has_a_code_and_a_status(kind: type[errors.SplatpackError]) 
     code, status, message = _errors.classify(kind("what happened"))
     assert (code, status, message) == (kind.code, kind.exit_code, "what happened")
     assert 1 <= status <= 6
+
+
+HOSTILE: list[dict[str, object]] = [
+    {},
+    {
+        "flags": 5,
+        "encoder": [],
+        "profiles": 7,
+        "frame": {},
+        "sh_degree": "x",
+        "source": None,
+        "generator": "\x1b[2J[b]",
+    },
+    {"profiles": [3, {"splat": {"attributes": 1}, "columns": [{"pipeline": [1, {}]}, 4]}], "encoder": {"n_in": "many"}},
+]
+
+
+@pytest.mark.parametrize("metadata", HOSTILE)
+def test_info_of_hostile_metadata(metadata: dict[str, object], cli: Runner, folder: Path) -> None:
+    with ContainerWriter() as writer, (folder / "odd.spk").open("wb") as file:
+        writer.add([(9, b"whatever")], count=1, low=(0.0, 0.0, 0.0), high=(1.0, 1.0, 1.0), reach=1.0)
+        writer.finish(metadata, b"", file)
+    done = cli("info", folder / "odd.spk")
+    assert done.status == 0, done.err
+    assert "\x1b[2J" not in done.out
+    assert cli("info", folder / "odd.spk", "--json").json["n"] == 1
+    assert cli("verify", folder / "odd.spk").status == 3
+
+
+def test_a_ply_without_gaussians(cli: Runner, folder: Path) -> None:
+    with (folder / "none.ply").open("wb") as file:
+        write_ply(file, synth.scene(0))
+    for name in ("info", "compress"):
+        one_line(cli(name, folder / "none.ply"), "invalid-scene", 3)

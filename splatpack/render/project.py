@@ -62,9 +62,10 @@ class Projection:
     def band_lists(self, band: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the Gaussians of each tile of a row of tiles: starts int64 (columns + 1,), members int32 (total,)."""
         starts = np.zeros(-(-self.width // TILE) + 1, np.int64)
-        total = tiles.count_band(self.sorted_boxes, band, starts)
-        members = np.empty(total, np.int32)
-        tiles.fill_band(self.sorted_boxes, self.order, band, starts.copy(), members)
+        hits = np.empty(len(self.order), np.int32)
+        found = tiles.count_band(self.sorted_boxes, band, starts, hits)
+        members = np.empty(int(starts[-1]), np.int32)
+        tiles.fill_band(self.sorted_boxes, self.order, hits[:found], starts.copy(), members)
         return starts, members
 
 

@@ -16,7 +16,6 @@ from splatpack.render.cpu import render
 from splatpack.render.views import evaluation_cameras
 from tests import synth
 
-
 skimage_ssim: Any = metrics.structural_similarity
 
 

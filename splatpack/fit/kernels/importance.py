@@ -49,6 +49,21 @@ def weigh_row(row: NDArray[Any], lanes: NDArray[Any], q0: float, q1: float, q2: 
     return 0
 
 
+@kernel(int64(ro(float64), int64, rw(int64)), inline=True)
+def rows_left(through: NDArray[Any], rows: int, live: NDArray[Any]) -> int:
+    """Clear ``live`` of the rows of a tile whose pixels are all opaque; return how many rows are left."""
+    left = 0
+    for y in range(rows):
+        if live[y] == 1:
+            live[y] = 0
+            for x in range(TILE):
+                if through[y * TILE + x] >= FINISHED:
+                    live[y] = 1
+                    left += 1
+                    break
+    return left
+
+
 @kernel(
     int64(
         ro(float64, 2), ro(int16, 2), ro(int64), ro(int32), int64, int64, int64,
@@ -121,15 +136,6 @@ def weigh_band(
                     total += lanes[x]
                 weights[i] += total
             first = last
-            alive = 0
-            for y in range(rows):
-                if live[y] == 1:
-                    live[y] = 0
-                    for x in range(TILE):
-                        if through[y * TILE + x] >= FINISHED:
-                            live[y] = 1
-                            alive = 1
-                            break
-            if alive == 0:
+            if rows_left(through, rows, live) == 0:
                 break
     return 0

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 from numba import boolean, float32, float64, int16, int64
+from numba.core.types import UniTuple
 from numpy.typing import NDArray
 
 from splatpack.jit import kernel, ro, rw
+
+TUPLE: Any = UniTuple  # untyped in Numba
 
 LOG_255 = 5.541263545158426
 """ln 255: an opacity below 1/255 is never drawn."""
@@ -22,6 +25,74 @@ DILATION = 0.3
 
 LOG_SCALE = 60.0
 """Log-scales are held to this magnitude, so that no product overflows; e^60 covers any picture."""
+
+
+@kernel(
+    TUPLE(float64, 4)(
+        ro(float32, 2), ro(float32, 2), int64, float64, float64, float64, float64, float64, float64
+    ),
+    inline=True,
+)  # fmt: skip
+def covariance(
+    scales: NDArray[Any],
+    quats: NDArray[Any],
+    i: int,
+    a0: float,
+    a1: float,
+    a2: float,
+    b0: float,
+    b1: float,
+    b2: float,
+) -> tuple[Any, Any, Any, Any]:
+    """Return xx, xy, yy and the determinant of M M^T, M = T R S, for Gaussian ``i``; rows a, b of T are given.
+
+    The determinant is the squared length of the cross product of the rows of M (Cauchy-Binet): never negative.
+    """
+    w = np.float64(quats[i, 0])
+    x = np.float64(quats[i, 1])
+    y = np.float64(quats[i, 2])
+    z = np.float64(quats[i, 3])
+    norm = math.sqrt(w * w + x * x + y * y + z * z)
+    if norm > 0.0:
+        w /= norm
+        x /= norm
+        y /= norm
+        z /= norm
+    else:
+        w = np.float64(1.0)
+    s = math.exp(min(max(np.float64(scales[i, 0]), -LOG_SCALE), LOG_SCALE))
+    r0 = s * (1.0 - 2.0 * (y * y + z * z))
+    r1 = s * (2.0 * (x * y + w * z))
+    r2 = s * (2.0 * (x * z - w * y))
+    m00 = a0 * r0 + a1 * r1 + a2 * r2
+    m10 = b0 * r0 + b1 * r1 + b2 * r2
+    s = math.exp(min(max(np.float64(scales[i, 1]), -LOG_SCALE), LOG_SCALE))
+    r0 = s * (2.0 * (x * y - w * z))
+    r1 = s * (1.0 - 2.0 * (x * x + z * z))
+    r2 = s * (2.0 * (y * z + w * x))
+    m01 = a0 * r0 + a1 * r1 + a2 * r2
+    m11 = b0 * r0 + b1 * r1 + b2 * r2
+    s = math.exp(min(max(np.float64(scales[i, 2]), -LOG_SCALE), LOG_SCALE))
+    r0 = s * (2.0 * (x * z + w * y))
+    r1 = s * (2.0 * (y * z - w * x))
+    r2 = s * (1.0 - 2.0 * (x * x + y * y))
+    m02 = a0 * r0 + a1 * r1 + a2 * r2
+    m12 = b0 * r0 + b1 * r1 + b2 * r2
+    c0 = m01 * m12 - m02 * m11
+    c1 = m02 * m10 - m00 * m12
+    c2 = m00 * m11 - m01 * m10
+    xx = m00 * m00 + m01 * m01 + m02 * m02
+    xy = m00 * m10 + m01 * m11 + m02 * m12
+    yy = m10 * m10 + m11 * m11 + m12 * m12
+    return xx, xy, yy, c0 * c0 + c1 * c1 + c2 * c2
+
+
+@kernel(TUPLE(int64, 2)(float64, float64, float64), inline=True)
+def span(centre: float, reach: float, limit: float) -> tuple[int, int]:
+    """Return the pixels [first, end) of [0, limit) whose centres lie within ``reach`` of ``centre``."""
+    first = math.ceil(min(max(centre - reach - 0.5, 0.0), limit))
+    end = math.floor(min(max(centre + reach - 0.5, -1.0), limit - 1.0)) + 1
+    return first, end
 
 
 @kernel(
@@ -46,8 +117,7 @@ def project(
     """Project Gaussians ``start`` to ``stop``; return how many are visible.
 
     The EWA splatting of Zwicker et al. (2001) with the constants of the Inria rasteriser: the Jacobian is taken at
-    tx/tz held to 1.3 times the half field of view. cov2d = M M^T with M = J W R S, so its determinant is the squared
-    length of a cross product (Cauchy-Binet) and never negative.
+    tx/tz held to 1.3 times the half field of view.
 
     Parameters
     ----------
@@ -84,22 +154,10 @@ def project(
         z = np.float64(means[i, 2])
         tz = cam[8] * x + cam[9] * y + cam[10] * z + cam[11]
         logit = np.float64(opacities[i])
-        if not (tz >= near and tz < 3.0e38) or logit < -LOG_255:
+        if not near <= tz < 3.0e38 or logit < -LOG_255:
             continue
         tx = cam[0] * x + cam[1] * y + cam[2] * z + cam[3]
         ty = cam[4] * x + cam[5] * y + cam[6] * z + cam[7]
-        w = np.float64(quats[i, 0])
-        qx = np.float64(quats[i, 1])
-        qy = np.float64(quats[i, 2])
-        qz = np.float64(quats[i, 3])
-        norm = math.sqrt(w * w + qx * qx + qy * qy + qz * qz)
-        if norm > 0.0:
-            w /= norm
-            qx /= norm
-            qy /= norm
-            qz /= norm
-        else:
-            w = np.float64(1.0)
         # J W, 2 x 3, at the held position
         jz = fx / tz
         kz = fy / tz
@@ -111,32 +169,7 @@ def project(
         b0 = kz * cam[4] + ky * cam[8]
         b1 = kz * cam[5] + ky * cam[9]
         b2 = kz * cam[6] + ky * cam[10]
-        # times R S, column by column
-        s = math.exp(min(max(np.float64(scales[i, 0]), -LOG_SCALE), LOG_SCALE))
-        r0 = s * (1.0 - 2.0 * (qy * qy + qz * qz))
-        r1 = s * (2.0 * (qx * qy + w * qz))
-        r2 = s * (2.0 * (qx * qz - w * qy))
-        m00 = a0 * r0 + a1 * r1 + a2 * r2
-        m10 = b0 * r0 + b1 * r1 + b2 * r2
-        s = math.exp(min(max(np.float64(scales[i, 1]), -LOG_SCALE), LOG_SCALE))
-        r0 = s * (2.0 * (qx * qy - w * qz))
-        r1 = s * (1.0 - 2.0 * (qx * qx + qz * qz))
-        r2 = s * (2.0 * (qy * qz + w * qx))
-        m01 = a0 * r0 + a1 * r1 + a2 * r2
-        m11 = b0 * r0 + b1 * r1 + b2 * r2
-        s = math.exp(min(max(np.float64(scales[i, 2]), -LOG_SCALE), LOG_SCALE))
-        r0 = s * (2.0 * (qx * qz + w * qy))
-        r1 = s * (2.0 * (qy * qz - w * qx))
-        r2 = s * (1.0 - 2.0 * (qx * qx + qy * qy))
-        m02 = a0 * r0 + a1 * r1 + a2 * r2
-        m12 = b0 * r0 + b1 * r1 + b2 * r2
-        xx = m00 * m00 + m01 * m01 + m02 * m02
-        xy = m00 * m10 + m01 * m11 + m02 * m12
-        yy = m10 * m10 + m11 * m11 + m12 * m12
-        c0 = m01 * m12 - m02 * m11
-        c1 = m02 * m10 - m00 * m12
-        c2 = m00 * m11 - m01 * m10
-        flat = c0 * c0 + c1 * c1 + c2 * c2
+        xx, xy, yy, flat = covariance(scales, quats, i, a0, a1, a2, b0, b1, b2)
         det = flat + DILATION * (xx + yy) + DILATION * DILATION
         if not det < 1.0e280:
             continue
@@ -152,10 +185,8 @@ def project(
         py = fy * (ty / tz) + cy
         ex = math.sqrt(reach * xx)
         ey = math.sqrt(reach * yy)
-        x0 = min(max(math.ceil(min(max(px - ex - 0.5, -1.0), width)), 0), np.int64(width))
-        x1 = min(max(math.floor(min(max(px + ex - 0.5, -1.0), width)) + 1, 0), np.int64(width))
-        y0 = min(max(math.ceil(min(max(py - ey - 0.5, -1.0), height)), 0), np.int64(height))
-        y1 = min(max(math.floor(min(max(py + ey - 0.5, -1.0), height)) + 1, 0), np.int64(height))
+        x0, x1 = span(px, ex, width)
+        y0, y1 = span(py, ey, height)
         if x0 >= x1 or y0 >= y1:
             continue
         ellipses[i, 0] = px

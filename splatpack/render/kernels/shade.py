@@ -67,6 +67,45 @@ def blend_row(row: NDArray[Any], q0: Any, q1: Any, q2: Any, r: Any, g: Any, b: A
     return 0
 
 
+@kernel(int64(ro(float32), int64, rw(int64)), inline=True)
+def rows_left(through: NDArray[Any], rows: int, live: NDArray[Any]) -> int:
+    """Clear ``live`` of the rows of a tile whose pixels are all opaque; return how many rows are left."""
+    left = 0
+    for y in range(rows):
+        if live[y] == 1:
+            live[y] = 0
+            for x in range(TILE):
+                if through[y * TILE + x] >= FINISHED:
+                    live[y] = 1
+                    left += 1
+                    break
+    return left
+
+
+@kernel(int64(ro(float32), ro(float32), int64, int64, rw(float32, 3), rw(float32, 2), rw(float32, 2)))
+def write_tile(
+    buffer: NDArray[Any],
+    background: NDArray[Any],
+    left: int,
+    top: int,
+    color: NDArray[Any],
+    depth: NDArray[Any],
+    alpha: NDArray[Any],
+) -> int:
+    """Copy the pixels of a finished tile that lie inside the picture, in front of the background."""
+    for y in range(min(TILE, depth.shape[0] - top)):
+        for x in range(min(TILE, depth.shape[1] - left)):
+            k = y * TILE + x
+            through = buffer[k]
+            cover = ONE - through
+            for c in range(3):
+                value = buffer[(c + 1) * PIXELS + k] + through * background[c]
+                color[top + y, left + x, c] = min(max(value, ZERO), ONE)
+            alpha[top + y, left + x] = cover
+            depth[top + y, left + x] = buffer[4 * PIXELS + k] / cover if cover > ZERO else ZERO
+    return 0
+
+
 @kernel(
     int64(
         ro(float64, 2), ro(float32), ro(float32, 2), ro(int16, 2), ro(int64), ro(int32), ro(float32), int64,
@@ -107,7 +146,6 @@ def shade_band(
         Colour in [0, 1]; expected depth (sum of w z over sum of w, 0 where nothing is); sum of w.
     """
     height = depth.shape[0]
-    width = depth.shape[1]
     top = band * TILE
     rows = min(TILE, height - top)
     live = np.empty(TILE, np.int64)
@@ -149,28 +187,7 @@ def shade_band(
                         continue
                     blend_row(buffer[y * TILE :], np.float32(h0), np.float32(h1), q2, r, g, b, z)
             first = last
-            alive = 0
-            for y in range(rows):
-                if live[y] == 1:
-                    live[y] = 0
-                    for x in range(TILE):
-                        if buffer[y * TILE + x] >= FINISHED:
-                            live[y] = 1
-                            alive = 1
-                            break
-            if alive == 0:
+            if rows_left(buffer, rows, live) == 0:
                 break
-        for y in range(rows):
-            for x in range(min(TILE, width - left)):
-                k = y * TILE + x
-                through = buffer[k]
-                cover = ONE - through
-                for c in range(3):
-                    value = buffer[(c + 1) * PIXELS + k] + through * background[c]
-                    color[top + y, left + x, c] = min(max(value, ZERO), ONE)
-                alpha[top + y, left + x] = cover
-                if cover > ZERO:
-                    depth[top + y, left + x] = buffer[4 * PIXELS + k] / cover
-                else:
-                    depth[top + y, left + x] = ZERO
+        write_tile(buffer, background, left, top, color, depth, alpha)
     return 0

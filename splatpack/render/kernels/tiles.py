@@ -63,9 +63,9 @@ def sort_visible(
     return count
 
 
-@kernel(int64(ro(int16, 2), int64, rw(int64)))
-def count_band(boxes: NDArray[Any], band: int, counts: NDArray[Any]) -> int:
-    """Count the Gaussians of each tile of a band (a row of tiles); return the total.
+@kernel(int64(ro(int16, 2), int64, rw(int64), rw(int32)))
+def count_band(boxes: NDArray[Any], band: int, counts: NDArray[Any], hits: NDArray[Any]) -> int:
+    """Count the Gaussians of each tile of a band (a row of tiles); return how many touch the band.
 
     Parameters
     ----------
@@ -75,10 +75,15 @@ def count_band(boxes: NDArray[Any], band: int, counts: NDArray[Any]) -> int:
         The row of tiles.
     counts : int64 (columns + 1,), zeroed, written
         Where the list of each tile starts; the last element is the total.
+    hits : int32 (V,), front written
+        Places in the depth order of those that touch the band.
     """
     top = band * TILE
+    found = 0
     for j in range(boxes.shape[0]):
         if boxes[j, 2] < top + TILE and boxes[j, 3] > top:
+            hits[found] = j
+            found += 1
             for column in range(np.int64(boxes[j, 0]) // TILE, (np.int64(boxes[j, 1]) - 1) // TILE + 1):
                 counts[column] += 1
     total = 0
@@ -86,27 +91,28 @@ def count_band(boxes: NDArray[Any], band: int, counts: NDArray[Any]) -> int:
         here = counts[column]
         counts[column] = total
         total += here
-    return total
+    return found
 
 
-@kernel(int64(ro(int16, 2), ro(int32), int64, rw(int64), rw(int32)))
-def fill_band(boxes: NDArray[Any], order: NDArray[Any], band: int, cursors: NDArray[Any], members: NDArray[Any]) -> int:
+@kernel(int64(ro(int16, 2), ro(int32), ro(int32), rw(int64), rw(int32)))
+def fill_band(
+    boxes: NDArray[Any], order: NDArray[Any], hits: NDArray[Any], cursors: NDArray[Any], members: NDArray[Any]
+) -> int:
     """Write the lists that :func:`count_band` counted, each in depth order.
 
     Parameters
     ----------
-    boxes, band
-        As in :func:`count_band`.
+    boxes, hits
+        As in :func:`count_band`, ``hits`` cut to its length.
     order : int32 (V,)
         Index of the Gaussian at each place of the depth order.
     cursors : int64 (columns + 1,), overwritten
         The starts; each moves to the end of its list.
     members : int32 (total,), written
     """
-    top = band * TILE
-    for j in range(boxes.shape[0]):
-        if boxes[j, 2] < top + TILE and boxes[j, 3] > top:
-            for column in range(np.int64(boxes[j, 0]) // TILE, (np.int64(boxes[j, 1]) - 1) // TILE + 1):
-                members[cursors[column]] = order[j]
-                cursors[column] += 1
+    for h in range(hits.shape[0]):
+        j = np.int64(hits[h])
+        for column in range(np.int64(boxes[j, 0]) // TILE, (np.int64(boxes[j, 1]) - 1) // TILE + 1):
+            members[cursors[column]] = order[j]
+            cursors[column] += 1
     return 0

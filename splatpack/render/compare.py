@@ -132,7 +132,9 @@ def compare(
     threads: int | None = None,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
 ) -> CompareReport:
-    """Render both scenes and compare the pictures.
+    """Render both scenes and compare the pictures, as float32, not rounded to bytes.
+
+    The near plane is the renderer's, or closer where the whole reference is tiny, and the same for both.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ def compare(
     UsageError
         There is no camera.
     """
-    views = evaluation_cameras(reference) if cameras is None else list(cameras)
+    views = evaluation_cameras(reference, threads=threads) if cameras is None else list(cameras)
     if not views:
         raise UsageError("compare: no cameras, expected at least one.")
     near = stage(reference).near

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from splatpack.errors import UsageError
 from splatpack.parallel import ordered_map
 from splatpack.render.kernels import project as kernels
 from splatpack.render.kernels import tiles
@@ -85,7 +86,14 @@ def project(
         Evaluate the spherical harmonics too.
     threads : int, optional
         The result does not depend on it.
+
+    Raises
+    ------
+    UsageError
+        ``near`` is not positive.
     """
+    if not near > 0:
+        raise UsageError(f"near plane {near}, expected a positive distance.")
     n = len(scene)
     ellipses, depths, boxes = np.empty((n, 6)), np.empty(n, np.float32), np.empty((n, 4), np.int16)
     rgb = np.empty((n if colour else 0, 3), np.float32)

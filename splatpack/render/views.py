@@ -81,7 +81,9 @@ def stage(scene: Gaussians) -> Stage:
     return Stage(centre, radius, distance, axes)
 
 
-def evaluation_cameras(scene: Gaussians, width: int = 320, height: int = 240, seed: int = 20260101) -> list[Camera]:
+def evaluation_cameras(
+    scene: Gaussians, width: int = 320, height: int = 240, seed: int = 20260101, *, threads: int | None = None
+) -> list[Camera]:
     """Return the 12 views on which scenes are judged.
 
     Up to three look from the middle outwards and are kept when the scene covers a tenth of the picture; the others
@@ -96,6 +98,8 @@ def evaluation_cameras(scene: Gaussians, width: int = 320, height: int = 240, se
         Pixels.
     seed : int
         Turns the views about the vertical.
+    threads : int, optional
+        For the renders that decide about the inside views; the cameras do not depend on it.
     """
     place = stage(scene)
     rng = np.random.default_rng(seed)
@@ -105,7 +109,7 @@ def evaluation_cameras(scene: Gaussians, width: int = 320, height: int = 240, se
         forward = place.direction(azimuth, -rng.uniform(-0.3, 0.3), 1.0)
         position = place.centre - 0.25 * place.radius * forward
         camera = _camera(position, forward, place, 70.0, (width, height), f"inside-{k}")
-        if render(scene, camera, near=place.near).alpha.mean() > COVERED:
+        if render(scene, camera, near=place.near, threads=threads).alpha.mean() > COVERED:
             inside.append(camera)
     count = EVALUATION_VIEWS - len(inside)
     orbit = []

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from splatpack.errors import UsageError
 from splatpack.render.compare import psnr
 from splatpack.render.cpu import RenderResult, render
 from splatpack.render.project import project
@@ -180,6 +181,15 @@ def test_any_finite_numbers(data: st.DataObject) -> None:
         assert result.color.min() >= 0
         assert result.color.max() <= 1
         assert result.alpha.max() <= 1
+
+
+def test_near_plane_is_a_parameter() -> None:
+    scene = one((0.0, 0.0, 0.5), -4.0)
+    assert render(scene, FRONT, near=0.5).alpha.any()
+    assert not render(scene, FRONT, near=0.51).alpha.any()
+    for near in (0.0, -1.0, math.nan):
+        with pytest.raises(UsageError, match="near plane"):
+            render(scene, FRONT, near=near)
 
 
 def test_gigantic_scales_fill_the_picture() -> None:

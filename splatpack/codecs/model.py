@@ -144,6 +144,15 @@ def count(tokens: NDArray[np.uint8], contexts: NDArray[np.uint16], counts: NDArr
     histogram(tokens, contexts, counts)
 
 
+def entropy(tokens: NDArray[np.uint8], contexts: NDArray[np.uint16], number: int) -> float:
+    """Return the bits of an ideal coder that knows how often each token occurs under each of ``number`` contexts."""
+    counts = np.zeros((number, 256), np.int64)
+    histogram(tokens, contexts, counts)
+    total = counts.sum(axis=1, keepdims=True)
+    present = counts > 0
+    return float((counts * np.log2(np.where(present, total / np.maximum(counts, 1), 1.0))).sum())
+
+
 def fit(counts: NDArray[Any], groups: list[tuple[int, int]] | None = None, most: int = MAX_TABLES) -> Model:
     """Return the model for token counts int64 (C, 256): like contexts merged, at most ``most`` tables.
 

@@ -67,7 +67,9 @@ class SplatParams:
     lattice : float64 (4,)
         Corner x0, y0, z0 of the position lattice and the side of its cells, scene units.
     position : int64 (8,)
-        20-bit fixed-point ln(cell / step) for a Gaussian whose middle axis is 1.
+        20-bit fixed-point ln(cell / step) for a Gaussian whose middle axis has symbol 0 (standard deviation 1).
+    slope : int64 (8,)
+        20-bit fixed-point growth of ln(step) per symbol of the middle axis.
     scale, rotation, opacity, colour, sh : int64 (8,)
         Steps: log-scale, modified Rodrigues component, logit, ``sh0`` and ``shN`` in luma and chroma.
     scale_offset, opacity_offset : int64 (8,)
@@ -78,6 +80,7 @@ class SplatParams:
 
     lattice: NDArray[np.float64]
     position: Int64
+    slope: Int64
     scale: Int64
     rotation: Int64
     opacity: Int64
@@ -115,7 +118,12 @@ class SplatParams:
             raise CorruptError(
                 f"splat parameters: attributes {attributes}, expected some of {list(GEOMETRY)} in order."
             )
-        bounds = {"position": (-(1 << 31), 1 << 31), "scale_offset": (-65535, 65535), "opacity_offset": (-65535, 65535)}
+        bounds = {
+            "position": (-(1 << 31), 1 << 31),
+            "slope": (0, 1 << 31),
+            "scale_offset": (-65535, 65535),
+            "opacity_offset": (-65535, 65535),
+        }
         tables = {n: _table(n, data[n], *bounds.get(n, (1, 1 << 31))) for n in names - {"lattice", "attributes"}}
         return cls(lattice=np.array(lattice, np.float64), attributes=tuple(attributes), **tables)
 
@@ -238,7 +246,7 @@ def geometry_tokens(sym: Symbols, means: Float32, p: SplatParams) -> tuple[Token
     if "means" in p.attributes:
         values, widths = np.empty(n, np.int64), np.empty(n, np.int64)
         kernels.quantise_positions(
-            means, sym.codes, scale, sym.classes, p.scale, p.position, SIDES, SIZES, p.lattice, values, widths
+            means, sym.codes, scale, sym.classes, p.slope, p.position, SIDES, SIZES, p.lattice, values, widths
         )
         out.raw(values, widths)
     return out.finish(), first
@@ -342,7 +350,7 @@ def decode_geometry(
             codes,
             scale,
             classes,
-            p.scale,
+            p.slope,
             p.position,
             SIDES,
             SIZES,

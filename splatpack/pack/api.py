@@ -127,10 +127,16 @@ def read(
     ...     len(splatpack.read(pathlib.Path(folder) / "scene.spk"))
     9
     """
-    if detect(path) == "spk":
+    if is_spk(path):
         with ContainerReader.open(path, limits, partial=partial) as reader:
             return decode(reader, box=box, level=level, sh=sh, threads=threads)
     return _read_foreign(path, limits, exact)[0]
+
+
+def is_spk(path: Path_) -> bool:
+    """Whether a file is a ``.spk``; one whose signature is damaged counts by its name, so that it is found corrupt."""
+    found = detect(path)
+    return found == "spk" or (found == "unknown" and Path(path).suffix.lower() == ".spk")
 
 
 def _read_foreign(path: Path_, limits: Limits | None, exact: bool) -> tuple[Gaussians, list[str]]:
@@ -220,7 +226,7 @@ def compress(
     start = time.perf_counter()
     refuse_existing(target, force)
     warnings: list[str] = []
-    if detect(source) == "spk":
+    if is_spk(source):
         scene = read(source, limits=limits, threads=threads)
     else:
         scene, warnings = _read_foreign(source, limits, exact)

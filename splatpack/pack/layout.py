@@ -26,6 +26,7 @@ class Lattice:
     corner: NDArray[np.float64]
     cell: float
     position: NDArray[np.int64]
+    slope: NDArray[np.int64]
 
     @property
     def array(self) -> NDArray[np.float64]:
@@ -49,8 +50,12 @@ def lattice(scene: Gaussians, settings: Settings) -> Lattice:
     tiny = 1e-6 * max(float(np.abs(low).max()), float(np.abs(high).max()), 1e-12)
     cell = max(float(core.max()) / 2**CORE_BITS, float((high - low).max()) / (2**AXIS_BITS - 2), tiny)
     step = settings.step("position")
-    logs = [math.log(cell / (step * 2.0 ** (GAMMA["position"] * (c - PIVOT["position"])))) for c in range(CLASSES)]
-    return Lattice(low, cell, np.array([math.floor(v * Q20 + 0.5) for v in logs], np.int64))
+    typical = float(np.median(np.median(scene.scales[:: max(1, n // 200_000)], axis=1)))
+    fixed = math.log(cell / step) - (1.0 - settings.follow) * typical
+    logs = [fixed - math.log(2.0) * GAMMA["position"] * (c - PIVOT["position"]) for c in range(CLASSES)]
+    position = np.array([math.floor(v * Q20 + 0.5) for v in logs], np.int64)
+    slope = np.floor(settings.q20("scale") * settings.follow + 0.5).astype(np.int64)
+    return Lattice(low, cell, position, slope)
 
 
 def classes(importance: NDArray[np.float64]) -> NDArray[np.uint8]:

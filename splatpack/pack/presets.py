@@ -12,12 +12,12 @@ from splatpack.codecs.splat import CLASSES, Q20
 from splatpack.errors import UsageError
 
 BASE_STEPS: Mapping[str, float] = {
-    "scale": 0.20,  # nat of log-scale
-    "rotation": 0.10,  # component of the modified Rodrigues vector, a quarter of the angle in radians
-    "opacity": 0.35,  # logit
+    "scale": 0.155,  # nat of log-scale
+    "rotation": 0.02,  # component of the modified Rodrigues vector, a quarter of the angle in radians
+    "opacity": 0.25,  # logit
     "colour": 0.04,  # sh0, luma and chroma
-    "sh": 0.045,  # shN, luma and chroma
-    "position": 0.45,  # of the middle axis
+    "sh": 0.0675,  # shN, luma and chroma
+    "position": 0.19,  # of the median middle axis of the scene
 }
 """Steps at q = 1, from one-at-a-time probes on rendered quality (docs/design/0004-splat-codec.md)."""
 
@@ -50,30 +50,33 @@ class Settings:
         Drop SH bands above; None keeps them.
     keep_order : bool
         Keep the order of the rows (bit-exact and error-bounded modes only; costs space).
+    follow : float
+        How the position step grows with the middle axis: its power, 1 for in proportion, 0 for not at all.
     beta : float
         Colour error diffusion.
     chunk : int
-        Gaussians per chunk, about.
+        Gaussians per chunk, about; 0 makes chunks of about 128 KiB.
     importance_views : int
         Cameras that the importance is measured from; 0 treats all Gaussians alike.
     name : str
         The preset this came from.
     """
 
-    q: float = 0.4
+    q: float = 0.45
     prune: float = 0.0
     steps: Mapping[str, float] = field(default_factory=dict)
     exact: tuple[str, ...] = ()
     max_error: Mapping[str, float] = field(default_factory=dict)
     sh_degree: int | None = None
     keep_order: bool = False
-    beta: float = 0.5
-    chunk: int = 16384
+    follow: float = 0.0
+    beta: float = 0.0
+    chunk: int = 0
     importance_views: int = 16
     name: str = "custom"
 
     def __post_init__(self) -> None:
-        if not (0 < self.q <= 64 and 0 <= self.prune < 1 and 256 <= self.chunk <= 32768):
+        if not (0 < self.q <= 64 and 0 <= self.prune < 1 and (self.chunk == 0 or 256 <= self.chunk <= 32768)):
             raise UsageError(f"q {self.q}, prune {self.prune}, chunk {self.chunk}: out of range.")
         unknown = set(self.steps) - set(BASE_STEPS)
         if unknown:
@@ -93,9 +96,9 @@ class Settings:
 
 
 PRESETS: Mapping[str, Settings] = {
-    "near-lossless": Settings(q=0.12, prune=0.0, name="near-lossless"),
-    "high": Settings(q=0.4, prune=0.0, name="high"),
-    "medium": Settings(q=1.0, prune=0.05, name="medium"),
+    "near-lossless": Settings(q=0.15, name="near-lossless"),
+    "high": Settings(q=0.45, name="high"),
+    "medium": Settings(q=1.0, prune=0.02, name="medium"),
     "small": Settings(q=1.8, prune=0.1, name="small"),
 }
 

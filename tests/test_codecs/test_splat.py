@@ -22,8 +22,8 @@ from tests.test_codecs import reference
 class Chunk:
     """One chunk, encoded: sections, models, and what is needed to decode it again."""
 
-    def __init__(self, scene: Gaussians, q: float = 0.4, attributes: tuple[str, ...] = splat.GEOMETRY) -> None:
-        how = settings("high", q=q)
+    def __init__(self, scene: Gaussians, attributes: tuple[str, ...] = splat.GEOMETRY, follow: float = 0.0) -> None:
+        how = settings("high", follow=follow)
         n = len(scene)
         grid = layout.lattice(scene, how)
         codes = grid.codes(scene.means)
@@ -34,7 +34,7 @@ class Chunk:
         self.classes = rng.integers(0, 8, n).astype(np.uint8)
         q20 = {name: how.q20(name) for name in ("scale", "rotation", "opacity", "colour", "sh")}
         offsets = {"scale_offset": np.full(8, -20, np.int64), "opacity_offset": np.full(8, 1, np.int64)}
-        self.params = splat.SplatParams(grid.array, grid.position, **q20, **offsets, attributes=attributes)
+        self.params = splat.SplatParams(grid.array, grid.position, grid.slope, **q20, **offsets, attributes=attributes)
         arrays = {a: getattr(self.scene, a) for a in ("scales", "quats", "opacities", "sh0")}
         self.symbols = splat.quantise(arrays, self.codes, self.classes, np.ones(n), self.params, 0.5)
         tokens, first = splat.geometry_tokens(self.symbols, self.scene.means, self.params)
@@ -87,12 +87,17 @@ def test_errors_are_within_half_a_step(n: int, degree: int) -> None:
         assert (np.abs(chunk.decode_sh() - chunk.scene.shN) <= 1.5 * step + 1e-5).all()
 
 
-def test_position_error_follows_the_size_of_the_gaussian() -> None:
-    chunk = Chunk(synth.scene(4000, 0, seed=5))
+@pytest.mark.parametrize("follow", [0.0, 0.5, 1.0])
+def test_position_error_follows_class_and_size(follow: float) -> None:
+    chunk = Chunk(synth.scene(4000, 0, seed=5), follow=follow)
     got, p, cls = chunk.decode(), chunk.params, chunk.classes.astype(np.int64)
-    step = settings("high").step("position") * 2.0 ** (0.5 * (cls - 3)) * np.exp(np.sort(got["scales"], axis=1)[:, 1])
+    middle = np.sort(got["scales"], axis=1)[:, 1]
+    typical = float(np.median(np.median(chunk.scene.scales, axis=1)))
+    step = (
+        settings("high").step("position") * 2.0 ** (0.5 * (cls - 3)) * np.exp(follow * middle + (1 - follow) * typical)
+    )
     bound = 0.5 * np.minimum(step * 2 ** (2 / 3), p.lattice[3])
-    assert (np.abs(got["means"] - chunk.scene.means).max(axis=1) <= 1.01 * bound + 2e-6).all()
+    assert (np.abs(got["means"] - chunk.scene.means).max(axis=1) <= 1.02 * bound + 2e-6).all()
 
 
 def test_canonical_form_is_the_same_ellipsoid() -> None:

@@ -248,7 +248,7 @@ def quantise_positions(
     codes: NDArray[Any],
     scale_symbols: NDArray[Any],
     classes: NDArray[Any],
-    scale_steps: NDArray[Any],
+    slopes: NDArray[Any],
     position_q20: NDArray[Any],
     sides: NDArray[Any],
     sizes: NDArray[Any],
@@ -258,12 +258,13 @@ def quantise_positions(
 ) -> Int:
     """Sub-cell position of each mean: a number in base n = ``sides[k]`` with ``sizes[k]`` raw bits.
 
-    ``lattice`` is (x0, y0, z0, cell). ``scale_symbols`` rows are s0, s0 - s1, s1 - s2; the middle axis sets the step.
+    ``lattice`` is (x0, y0, z0, cell). ``scale_symbols`` rows are s0, s0 - s1, s1 - s2; the step grows with the middle
+    axis by ``slopes`` (Q20 nat per symbol).
     """
     cell = lattice[3]
     for i in range(codes.size):
         c = np.int64(classes[i])
-        mid = (scale_symbols[0, i] - scale_symbols[1, i]) * scale_steps[c]
+        mid = (scale_symbols[0, i] - scale_symbols[1, i]) * slopes[c]
         k = sub_bits(mid, position_q20[c])
         n = sides[k]
         v: Int = np.int64(0)
@@ -297,7 +298,7 @@ def decode_positions(
     codes: NDArray[Any],
     scale_symbols: NDArray[Any],
     classes: NDArray[Any],
-    scale_steps: NDArray[Any],
+    slopes: NDArray[Any],
     position_q20: NDArray[Any],
     sides: NDArray[Any],
     sizes: NDArray[Any],
@@ -314,7 +315,7 @@ def decode_positions(
     cell = lattice[3]
     for i in range(codes.size):
         c = np.int64(classes[i])
-        mid = (scale_symbols[0, i] - scale_symbols[1, i]) * scale_steps[c]
+        mid = (scale_symbols[0, i] - scale_symbols[1, i]) * slopes[c]
         k = sub_bits(mid, position_q20[c])
         width = sizes[k]
         if bit + width > end:

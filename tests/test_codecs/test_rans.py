@@ -12,7 +12,7 @@ from splatpack.limits import Limits
 from tests.test_codecs import reference
 
 
-def _planes(seed: int, sizes: tuple[int, ...], top: int = 200) -> list[tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
+def _planes(seed: int, sizes: tuple[int, ...], top: int = 200) -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(seed)
     out = []
     for n in sizes:
@@ -23,7 +23,7 @@ def _planes(seed: int, sizes: tuple[int, ...], top: int = 200) -> list[tuple[np.
     return out
 
 
-def _encode(planes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[bytes, Model, Tokens]:  # type: ignore[type-arg]
+def _encode(planes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[bytes, Model, Tokens]:
     writer = TokenWriter(sum(len(v) for v, _ in planes), 64)
     for values, contexts in planes:
         writer.plane(values, contexts)
@@ -34,7 +34,7 @@ def _encode(planes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[bytes, Model, 
     return tokens.encode(model), model, tokens
 
 
-def _decode(data: bytes, model: Model, planes: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:  # type: ignore[type-arg]
+def _decode(data: bytes, model: Model, planes: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     reader = TokenReader(memoryview(data), model, Limits(), "test")
     scratch = np.empty(max((len(v) for v, _ in planes), default=1) or 1, np.uint8)
     out = [reader.plane(contexts, scratch) for _, contexts in planes]

@@ -50,7 +50,7 @@ class Chunk:
             self.sh_model = model.fit(counts, splat.SH_GROUPS)
             self.sh = sh.encode(self.sh_model)
 
-    def decode(self, data: bytes | None = None, n: int | None = None) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    def decode(self, data: bytes | None = None, n: int | None = None) -> dict[str, np.ndarray]:
         out, classes = splat.decode_geometry(
             memoryview(self.geometry if data is None else data),
             len(self.scene) if n is None else n, self.params, self.geometry_model, Limits(),
@@ -58,7 +58,7 @@ class Chunk:
         assert (classes == self.classes[: len(classes)]).all() or data is not None
         return dict(out)
 
-    def decode_sh(self, data: bytes | None = None) -> np.ndarray:  # type: ignore[type-arg]
+    def decode_sh(self, data: bytes | None = None) -> np.ndarray:
         assert self.sh_model is not None
         k = self.scene.shN.shape[1]
         return splat.decode_sh(

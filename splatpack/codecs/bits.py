@@ -37,33 +37,44 @@ class BitReader:
     """Reads what :class:`BitWriter` wrote. Safe on untrusted input."""
 
     def __init__(self, data: bytes | memoryview, what: str) -> None:
-        self._value = int.from_bytes(data, "little")
-        self._left = len(data) * 8
+        self._data = bytes(data) + bytes(16)
+        self._end = len(data) * 8
+        self._at = 0
         self._what = what
 
+    def _window(self) -> int:
+        """The next 96 bits and more, zeros behind the end."""
+        byte = self._at >> 3
+        return int.from_bytes(self._data[byte : byte + 13], "little") >> (self._at & 7)
+
+    def _skip(self, width: int) -> None:
+        self._at += width
+        if self._at > self._end:
+            raise CorruptError(f"{self._what}: the bits end early.")
+
     def get(self, width: int) -> int:
-        """Return the next ``width`` bits.
+        """Return the next ``width`` (at most 96) bits.
 
         Raises
         ------
         CorruptError
             They are not there.
         """
-        if width > self._left:
-            raise CorruptError(f"{self._what}: the bits end early.")
-        value = self._value & ((1 << width) - 1)
-        self._value >>= width
-        self._left -= width
+        value = self._window() & ((1 << width) - 1)
+        self._skip(width)
         return value
 
     def get_golomb(self, order: int) -> int:
-        """Return the next exponential Golomb number of ``order``, at most 2^32."""
-        zeros = 0
-        while self.get(1) == 0:
-            zeros += 1
-            if zeros > 32:
-                raise CorruptError(f"{self._what}: a number above 2^32.")
-        return (self.get(zeros + order) | (1 << (zeros + order))) - (1 << order)
+        """Return the next exponential Golomb number of ``order``; its unary part has at most 32 zeros."""
+        window = self._window()
+        zeros = (window & -window).bit_length() - 1
+        if not 0 <= zeros <= 32:
+            self._skip(33)
+            raise CorruptError(f"{self._what}: a number above 2^32.")
+        width = zeros + order
+        value = (window >> (zeros + 1)) & ((1 << width) - 1)
+        self._skip(zeros + 1 + width)
+        return (value | (1 << width)) - (1 << order)
 
     def get_signed(self, order: int) -> int:
         """Return the next signed number."""
@@ -78,5 +89,5 @@ class BitReader:
         CorruptError
             More is left, or the padding is not zero.
         """
-        if self._left >= 8 or self._value:
+        if self._end - self._at >= 8 or self._window():
             raise CorruptError(f"{self._what}: bits are left over.")

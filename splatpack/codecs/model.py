@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splatpack.codecs.bits import BitReader, BitWriter
-from splatpack.codecs.kernels.model import histogram, merge_contexts
+from splatpack.codecs.kernels.model import expand_tables, histogram, merge_contexts
 from splatpack.codecs.kernels.rans import PROB
 from splatpack.errors import CorruptError
 
@@ -30,24 +30,7 @@ MAX_TABLES = 64
 MAX_CONTEXTS = 4096
 
 
-def frequencies(costs: list[int]) -> NDArray[np.int64]:
-    """Return the 12-bit frequencies of the tokens with ``costs``, int64 (256,), summing to 4096.
-
-    Each present token gets max(1, floor(4096 w / sum w)); what is missing or too much goes to the most frequent token,
-    the first one on ties, which keeps at least 1 (and then to the next).
-    """
-    weights = [WEIGHTS[c] if c < ABSENT else 0 for c in costs]
-    total = sum(weights)
-    freqs = [max(1, w * PROB // total) if w else 0 for w in weights]
-    excess = sum(freqs) - PROB
-    while excess:
-        i = freqs.index(max(freqs))
-        step = min(excess, freqs[i] - 1) if excess > 0 else excess
-        freqs[i] -= step
-        excess -= step
-    out = np.zeros(256, np.int64)
-    out[: len(freqs)] = freqs
-    return out
+_WEIGHTS = np.array([*WEIGHTS, 0], np.int64)
 
 
 @dataclass(frozen=True)
@@ -66,25 +49,35 @@ class Model:
     costs: tuple[tuple[int, ...], ...]
 
     @cached_property
-    def freqs(self) -> NDArray[np.uint32]:
-        """Frequencies, uint32 (T, 256)."""
-        return np.array([frequencies(list(c)) for c in self.costs], np.uint32).reshape(-1, 256)
+    def _expanded(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
+        """Frequencies, starts and slots: ``spec/codecs/rans.md``, section 4."""
+        n = len(self.costs)
+        costs = np.full((n, 256), ABSENT, np.int64)
+        for t, table in enumerate(self.costs):
+            costs[t, : len(table)] = table
+        freqs, starts = np.empty((n, 256), np.uint32), np.empty((n, 256), np.uint32)
+        slots = np.empty(n * PROB, np.uint32)
+        expand_tables(costs, _WEIGHTS, freqs, starts, slots)
+        return freqs, starts, slots
 
-    @cached_property
+    @property
+    def freqs(self) -> NDArray[np.uint32]:
+        """Frequencies, uint32 (T, 256), each row summing to 4096.
+
+        A present token gets max(1, floor(4096 w / sum w)); what is missing or too much goes to the most frequent token,
+        the first one on ties, which keeps at least 1 (and then to the next).
+        """
+        return self._expanded[0]
+
+    @property
     def starts(self) -> NDArray[np.uint32]:
         """Cumulative frequencies before each token, uint32 (T, 256)."""
-        return (np.cumsum(self.freqs, axis=1) - self.freqs).astype(np.uint32)
+        return self._expanded[1]
 
-    @cached_property
+    @property
     def slots(self) -> NDArray[np.uint32]:
         """Decoding tables, uint32 (T * 4096,): token | (frequency - 1) << 8 | bias << 20."""
-        out = np.empty((len(self.costs), PROB), np.uint32)
-        slot = np.arange(PROB, dtype=np.int64)
-        for t in range(len(self.costs)):
-            freq = self.freqs[t].astype(np.int64)
-            token = np.repeat(np.arange(256), freq)
-            out[t] = token | ((freq[token] - 1) << 8) | ((slot - self.starts[t][token]) << 20)
-        return out.reshape(-1)
+        return self._expanded[2]
 
     def to_bytes(self) -> bytes:
         """Serialise: number of tables, context map, tables (``spec/codecs/rans.md``, section 4)."""

@@ -24,11 +24,6 @@ def zigzag(v: NDArray[np.int64]) -> NDArray[np.int64]:
     return (v << 1) ^ (v >> 63)
 
 
-def unzigzag(v: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Inverse of :func:`zigzag`."""
-    return (v >> 1) ^ -(v & 1)
-
-
 @dataclass(frozen=True)
 class Tokens:
     """Planes of tokens with their contexts, and the raw bits that go beside them.
@@ -139,19 +134,23 @@ class TokenReader:
         self.word = 0
         self.bit = 0
 
-    def plane(self, contexts: NDArray[np.uint16], scratch: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return the next plane, int64 (n,), for n contexts; ``scratch`` is uint8 of at least n."""
+    def plane(
+        self, contexts: NDArray[np.uint16], scratch: NDArray[np.uint8], out: NDArray[np.int64], *, signed: bool = False
+    ) -> NDArray[np.int64]:
+        """Decode the next plane into ``out``, int64 (n,), for n contexts, and return it.
+
+        ``scratch`` is uint8 of at least n; ``signed`` undoes the zigzag.
+        """
         n = len(contexts)
         self.word = kernels.decode_plane(
             n, contexts, self.model.context_map, self.model.slots, self.states, self.words, self.word, scratch
         )
         if self.word < 0:
             raise CorruptError(f"{self.what}: the coded words end early.")
-        values = np.empty(n, np.int64)
-        self.bit = kernels.expand_tokens(n, scratch, self.bits, self.bit, self.end, values)
+        self.bit = kernels.expand_tokens(n, scratch, self.bits, self.bit, self.end, int(signed), out)
         if self.bit < 0:
             raise CorruptError(f"{self.what}: the raw bits end early, or a token is unknown.")
-        return values
+        return out
 
     def finish(self) -> None:
         """Check that everything was used: words, bits (zero padding below a byte), and states back at 2^16."""

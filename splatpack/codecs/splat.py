@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from splatpack.codecs.kernels import splat as kernels
 from splatpack.codecs.model import Model
-from splatpack.codecs.rans import TokenReader, Tokens, TokenWriter, unzigzag, zigzag
+from splatpack.codecs.rans import TokenReader, Tokens, TokenWriter, zigzag
 from splatpack.errors import CorruptError
 from splatpack.limits import Limits
 
@@ -111,7 +111,7 @@ class SplatParams:
         lattice = data["lattice"]
         if not (isinstance(lattice, list) and len(lattice) == 4 and all(type(v) is float for v in lattice)):
             raise CorruptError("splat parameters: lattice is not four floats.")
-        if not np.isfinite(lattice).all() or not 1e-30 < lattice[3] < 1e30:
+        if not (np.abs(lattice) < 1e30).all() or not lattice[3] > 1e-30:
             raise CorruptError(f"splat parameters: lattice {lattice} is not finite or its cell not positive.")
         attributes = data["attributes"]
         if not isinstance(attributes, list) or attributes != [a for a in GEOMETRY if a in attributes]:
@@ -312,54 +312,23 @@ def decode_geometry(
         raise CorruptError(f"{what}: {n} Gaussians in a chunk, expected 1 to {MAX_COUNT}.")
     if len(data) < _GEOMETRY_HEAD.size:
         raise CorruptError(f"{what}: {len(data)} bytes, expected at least {_GEOMETRY_HEAD.size}.")
-    limits.debit(n * 200, what)
+    limits.debit(n * 260, what)
     (first,) = _GEOMETRY_HEAD.unpack_from(data)
     reader = TokenReader(data[_GEOMETRY_HEAD.size :], model, limits, what)
-    scratch = np.empty(n, np.uint8)
-    blocks = reader.plane(np.full((n + 31) // 32, BLOCK, np.uint16), scratch)
-    if int(blocks.max()) >= CLASSES:
-        raise CorruptError(f"{what}: a block class above {CLASSES - 1}.")
-    classes = reader.plane(CLASS + np.repeat(blocks, 32)[:n].astype(np.uint16), scratch).astype(np.uint8)
-    if int(classes.max()) >= CLASSES:
-        raise CorruptError(f"{what}: a class above {CLASSES - 1}.")
-    cls = classes.astype(np.uint16)
-    has = set(p.attributes)
-    codes = np.zeros(n, np.int64)
-    if "means" in has:
-        steps = reader.plane(np.full(n, DELTA, np.uint16), scratch)
-        steps[0] += min(first, 1 << 62)
-        codes = np.cumsum(steps)
-        if int(codes.max()) >= 1 << (3 * AXIS_BITS) or int(codes.min()) < 0:
-            raise CorruptError(f"{what}: a Morton code outside the lattice.")
-    elif first:
-        raise CorruptError(f"{what}: a Morton code in a section without positions.")
-    zero = np.zeros((3, n), np.int64)
-    scale, shape = _take_scale(reader, classes, cls, p, scratch) if "scales" in has else (zero, np.zeros(n, np.uint16))
-    opacity = zero[0]
-    if "opacities" in has:
-        opacity = unzigzag(reader.plane(OPACITY + cls, scratch)) + p.opacity_offset[classes]
-    rotation = zero
-    if "quats" in has:
-        planes = [reader.plane(ROTATION + np.uint16(24 * k) + 3 * cls + shape, scratch) for k in range(3)]
-        rotation = unzigzag(np.stack(planes))
-    colour = _take_colour(reader, classes, cls, p, scratch) if "sh0" in has else zero
+    take = _Planes(n, reader, p)
+    classes = take.classes()
+    codes = take.codes(first)
+    scale, shape = take.scale()
+    opacity = take.opacity()
+    rotation = take.rotation(shape)
+    colour = take.colour()
     _check_range(what, scale, opacity, rotation)
     means = np.zeros((n, 3), np.float32)
-    if "means" in has:
+    if "means" in p.attributes:
         reader.bit = kernels.decode_positions(
-            codes,
-            scale,
-            classes,
-            p.slope,
-            p.position,
-            SIDES,
-            SIZES,
-            p.lattice,
-            reader.bits,
-            reader.bit,
-            reader.end,
-            means,
-        )
+            codes, scale, classes, p.slope, p.position, SIDES, SIZES, p.lattice,
+            reader.bits, reader.bit, reader.end, means,
+        )  # fmt: skip
         if reader.bit < 0:
             raise CorruptError(f"{what}: position bits end early or are out of range.")
     reader.finish()
@@ -368,29 +337,87 @@ def decode_geometry(
     return {name: out[name] for name in p.attributes}, classes
 
 
-def _take_scale(
-    reader: TokenReader, classes: UInt8, cls: UInt16, p: SplatParams, scratch: UInt8
-) -> tuple[Int64, UInt16]:
-    s0 = unzigzag(reader.plane(SCALE0 + cls, scratch)) + p.scale_offset[classes]
-    s1 = reader.plane(SCALE1 + cls, scratch)
-    s2 = reader.plane(SCALE2 + 8 * np.minimum(s1, 7).astype(np.uint16) + cls, scratch)
-    if "quats" not in p.attributes:
-        s1, s2 = unzigzag(s1), unzigzag(s2)
-    return np.stack([s0, s1, s2]), _shape(s1, s2)
+class _Planes:
+    """Takes the planes of a geometry section in their order; what the section does not hold comes back as zeros."""
 
+    def __init__(self, n: int, reader: TokenReader, p: SplatParams) -> None:
+        self._n, self._reader, self._p = n, reader, p
+        self._scratch = np.empty(n, np.uint8)
+        self._classes = np.zeros(n, np.uint8)
+        self._contexts = np.zeros(n, np.uint16)
 
-def _take_colour(reader: TokenReader, classes: UInt8, cls: UInt16, p: SplatParams, scratch: UInt8) -> Int64:
-    y = reader.plane(LUMA + cls, scratch)
-    c1 = reader.plane(CHROMA1 + 4 * cls + _level(y), scratch)
-    c2 = reader.plane(CHROMA2 + 4 * cls + _level(np.maximum(y, c1)), scratch)
-    values = np.empty(len(cls), np.int64)
-    out = np.empty((3, len(cls)), np.int64)
-    for k, v in enumerate((y, c1, c2)):
-        symbols = unzigzag(v)
-        if kernels.predict_colour(symbols, classes, p.colour, values, 1) < 0:
-            raise CorruptError("geometry section: a colour symbol outside 16 bits.")
-        out[k] = symbols
-    return out
+    def _rows(self, rows: int, attribute: str) -> Int64:
+        """Room for planes: written later when the section holds the attribute, else zeros."""
+        return (np.empty if attribute in self._p.attributes else np.zeros)((rows, self._n), np.int64)
+
+    def _plane(self, contexts: UInt16, out: Int64, *, signed: bool = False) -> Int64:
+        return self._reader.plane(contexts, self._scratch, out, signed=signed)
+
+    def classes(self) -> UInt8:
+        n = self._n
+        blocks = self._plane(np.full((n + 31) // 32, BLOCK, np.uint16), np.empty((n + 31) // 32, np.int64))
+        if int(blocks.max()) >= CLASSES:
+            raise CorruptError(f"geometry section: a block class above {CLASSES - 1}.")
+        contexts = np.repeat((CLASS + blocks).astype(np.uint16), 32)[:n]
+        classes = self._plane(contexts, np.empty(n, np.int64))
+        if int(classes.max()) >= CLASSES:
+            raise CorruptError(f"geometry section: a class above {CLASSES - 1}.")
+        self._classes, self._contexts = classes.astype(np.uint8), classes.astype(np.uint16)
+        return self._classes
+
+    def codes(self, first: int) -> Int64:
+        if "means" not in self._p.attributes:
+            if first:
+                raise CorruptError("geometry section: a Morton code in a section without positions.")
+            return np.zeros(self._n, np.int64)
+        steps = self._plane(np.full(self._n, DELTA, np.uint16), np.empty(self._n, np.int64))
+        steps[0] += min(first, 1 << 62)
+        codes = np.cumsum(steps)
+        if int(codes.max()) >= 1 << (3 * AXIS_BITS) or int(codes.min()) < 0:
+            raise CorruptError("geometry section: a Morton code outside the lattice.")
+        return codes
+
+    def scale(self) -> tuple[Int64, UInt16]:
+        out = self._rows(3, "scales")
+        if "scales" not in self._p.attributes:
+            return out, np.zeros(self._n, np.uint16)
+        c = self._contexts
+        self._plane(SCALE0 + c, out[0], signed=True)
+        out[0] += self._p.scale_offset[self._classes]
+        self._plane(SCALE1 + c, out[1])
+        self._plane(SCALE2 + 8 * np.minimum(out[1], 7).astype(np.uint16) + c, out[2])
+        if "quats" not in self._p.attributes:
+            out[1:] = (out[1:] >> 1) ^ -(out[1:] & 1)
+        return out, _shape(out[1], out[2])
+
+    def opacity(self) -> Int64:
+        out: Int64 = self._rows(1, "opacities")[0]
+        if "opacities" in self._p.attributes:
+            self._plane(OPACITY + self._contexts, out, signed=True)
+            out += self._p.opacity_offset[self._classes]
+        return out
+
+    def rotation(self, shape: UInt16) -> Int64:
+        out = self._rows(3, "quats")
+        if "quats" in self._p.attributes:
+            contexts = ROTATION + 3 * self._contexts + shape
+            for k in range(3):
+                self._plane(contexts + np.uint16(24 * k), out[k], signed=True)
+        return out
+
+    def colour(self) -> Int64:
+        out = self._rows(3, "sh0")
+        if "sh0" not in self._p.attributes:
+            return out
+        c = self._contexts
+        self._plane(LUMA + c, out[0])
+        self._plane(CHROMA1 + 4 * c + _level(out[0]), out[1])
+        self._plane(CHROMA2 + 4 * c + _level(np.maximum(out[0], out[1])), out[2])
+        values = np.empty(self._n, np.int64)
+        for k in range(3):
+            if kernels.predict_colour(out[k], self._classes, self._p.colour, values, 1) < 0:
+                raise CorruptError("geometry section: a colour symbol outside 16 bits.")
+        return out
 
 
 def _check_range(what: str, *symbols: Int64) -> None:
@@ -422,7 +449,7 @@ def decode_sh(
     limits.debit(n * (coefficients * 18 + 8), what)
     reader = TokenReader(data, model, limits, what)
     scratch = np.empty(n, np.uint8)
-    masks = reader.plane(MASK + classes.astype(np.uint16), scratch)
+    masks = reader.plane(MASK + classes.astype(np.uint16), scratch, np.empty(n, np.int64))
     degree = p_degree(coefficients)
     if int(masks.max()) >> degree:
         raise CorruptError(f"{what}: a band above degree {degree}.")

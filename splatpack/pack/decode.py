@@ -190,9 +190,6 @@ def decode_chunk(
             out["@shN"] = splat.decode_sh(data, classes, k, profile.params, profile.sh_model, limits)
     if profile.columns:
         out.update(_decode_columns(_section(reader, chunk, COLUMN_SECTION), chunk.count, profile, sh, limits))
-    for name in ("means", "scales", "quats", "opacities", "sh0", "shN"):
-        if f"@{name}" in out and not np.isfinite(out[f"@{name}"]).all():
-            raise CorruptError(f"chunk at {chunk.offset:,}: {name} holds values that are not finite.")
     return out
 
 
@@ -222,6 +219,8 @@ def _decode_columns(data: memoryview, n: int, profile: Profile, sh: bool, limits
             raise CorruptError(
                 f"column {column.name!r}: {array.dtype} {array.shape}, expected {column.dtype} of {n} rows."
             )
+        if column.attribute and not np.isfinite(array).all():
+            raise CorruptError(f"column {column.name!r} holds values that are not finite.")
         out["@" * column.attribute + column.name] = array.reshape(n, *column.shape)
     if at != len(data):
         raise CorruptError("column section: bytes are left over.")

@@ -202,7 +202,8 @@ def _plan(scene: Gaussians, settings: Settings, lossy: tuple[str, ...], w: NDArr
     codes = grid.codes(scene.means)
     classes = layout.classes(w)
     order = np.arange(n) if settings.keep_order else np.argsort(codes, kind="stable")
-    params = _params(scene, settings, lossy, grid, classes) if lossy else None
+    gain = layout.colour_gain(w, classes) if settings.level else 1.0
+    params = _params(scene, settings, lossy, grid, classes, gain) if lossy else None
     middle = max(0, n // 2 - SAMPLE // 2)
     sample = (middle, min(n, middle + SAMPLE))
     columns = _columns(scene, settings, order[slice(*sample)])
@@ -226,17 +227,24 @@ def _chunk_size(plan: _Plan, sample: tuple[int, int]) -> int:
 
 
 def _params(
-    scene: Gaussians, settings: Settings, lossy: tuple[str, ...], grid: layout.Lattice, classes: NDArray[np.uint8]
+    scene: Gaussians,
+    settings: Settings,
+    lossy: tuple[str, ...],
+    grid: layout.Lattice,
+    classes: NDArray[np.uint8],
+    gain: float,
 ) -> splat.SplatParams:
-    q20 = {name: settings.q20(name) for name in ("scale", "rotation", "opacity", "colour", "sh")}
-    opacities = np.clip(scene.opacities, *splat.OPACITY_RANGE)
+    q20 = {name: settings.q20(name) for name in ("scale", "rotation", "opacity")}
+    q20.update({name: settings.q20(name, gain) for name in ("colour", "sh")})
+    every = max(1, len(scene) // layout.SAMPLE)
+    opacities = np.clip(scene.opacities[::every], *splat.OPACITY_RANGE)
     return splat.SplatParams(
         lattice=grid.array,
         position=grid.position,
         slope=grid.slope,
         **q20,
-        scale_offset=_centres(scene.scales.max(axis=1), q20["scale"], classes),
-        opacity_offset=_centres(opacities, q20["opacity"], classes),
+        scale_offset=_centres(scene.scales[::every].max(axis=1), q20["scale"], classes[::every]),
+        opacity_offset=_centres(opacities, q20["opacity"], classes[::every]),
         attributes=tuple(a for a in lossy if a != "shN"),
     )
 
@@ -351,8 +359,8 @@ def _chunk_bounds(plan: _Plan, part: Gaussians) -> tuple[tuple[float, float, flo
         margin = 0.5 * plan.lattice.cell
     elif "means" in plan.settings.max_error:
         margin = plan.settings.max_error["means"]
-    low = part.means.min(axis=0).astype(np.float64) - margin
-    high = part.means.max(axis=0).astype(np.float64) + margin
+    low, high = layout.extent(part.means)
+    low, high = low - margin, high + margin
     slack = 1e-6 * np.maximum(np.abs(low), np.abs(high)) + 1e-30
     log_scale = float(part.scales.max())
     if params is not None and "scales" in params.attributes:

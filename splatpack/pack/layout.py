@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,16 @@ from splatpack.scene.gaussians import Gaussians
 
 CORE_BITS = 11
 """Lattice cells along the longest side of the box that holds the middle 99 % of the scene, as a power of two."""
+
+
+SAMPLE = 50_000
+"""Gaussians, evenly taken, from which percentiles and medians are estimated."""
+
+PIXELS = 240 * 180
+"""Pixels of a view from which importance is measured."""
+
+TYPICAL_ERROR = 0.21
+"""Median over real scenes of what :func:`colour_gain` makes equal."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +53,38 @@ class Lattice:
 def lattice(scene: Gaussians, settings: Settings) -> Lattice:
     """Return the lattice of a scene: cells of 1/2048 of its core, larger where outliers need it."""
     n = len(scene)
-    sample = scene.means[:: max(1, n // 200_000)]
-    low, high = scene.means.min(axis=0).astype(np.float64), scene.means.max(axis=0).astype(np.float64)
+    every = max(1, n // SAMPLE)
+    sample = scene.means[::every]
+    low, high = extent(scene.means)
     core = np.percentile(sample, 99.5, axis=0) - np.percentile(sample, 0.5, axis=0)
     tiny = 1e-6 * max(float(np.abs(low).max()), float(np.abs(high).max()), 1e-12)
     cell = max(float(core.max()) / 2**CORE_BITS, float((high - low).max()) / (2**AXIS_BITS - 2), tiny)
     step = settings.step("position")
-    typical = float(np.median(np.median(scene.scales[:: max(1, n // 200_000)], axis=1)))
+    typical = float(np.median(np.median(scene.scales[::every], axis=1)))
     fixed = math.log(cell / step) - (1.0 - settings.follow) * typical
     logs = [fixed - math.log(2.0) * GAMMA["position"] * (c - PIVOT["position"]) for c in range(CLASSES)]
     position = np.array([math.floor(v * Q20 + 0.5) for v in logs], np.int64)
     slope = np.floor(settings.q20("scale") * settings.follow + 0.5).astype(np.int64)
     return Lattice(low, cell, position, slope)
+
+
+def colour_gain(importance: NDArray[np.float64], of: NDArray[np.uint8]) -> float:
+    """Return the factor on the colour steps that makes their predicted rendered error that of a typical scene.
+
+    Rounding with a step s adds s^2 / 12 to a coefficient's mean squared error, and a Gaussian's errors reach the
+    picture with its importance W (the sum of its squared blending weights over the pixels). With the steps of classes
+    c, the error per pixel is proportional to the sum of W 4^(gamma c) over the pixels of a view. It predicts measured
+    PSNR within 1.5 dB on 15 real scenes (docs/design/0004-splat-codec.md).
+
+    Parameters
+    ----------
+    importance : float64 (n,)
+        As :func:`splatpack.fit.importance.importance` measures it.
+    of : uint8 (n,)
+        Classes.
+    """
+    error = float((importance * 4.0 ** (GAMMA["colour"] * of)).sum()) / PIXELS
+    return min(max(math.sqrt(TYPICAL_ERROR / max(error, 1e-30)), 0.1), 4.0)
 
 
 def classes(importance: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -96,8 +125,8 @@ def cut(codes: NDArray[np.int64], target: int) -> list[tuple[int, int]]:
     return list(pairwise(cuts))
 
 
-def bounds(means: NDArray[Any], scales: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...], float]:
-    """Return the box of the centres (low, high) and the largest reach (three standard deviations) beyond it."""
-    low, high = means.min(axis=0), means.max(axis=0)
-    reach = 3.0 * float(np.exp(np.float64(min(float(scales.max()), 60.0))))
-    return tuple(float(v) for v in low), tuple(float(v) for v in high), reach
+def extent(points: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the corners of the box of points (n, 3), float64 (3,): by column, which is 20 times faster than by row."""
+    columns = [points[:, k] for k in range(3)]
+    low, high = [c.min() for c in columns], [c.max() for c in columns]
+    return np.array(low, np.float64), np.array(high, np.float64)

@@ -52,6 +52,8 @@ class Settings:
         Keep the order of the rows (bit-exact and error-bounded modes only; costs space).
     follow : float
         How the position step grows with the middle axis: its power, 1 for in proportion, 0 for not at all.
+    level : bool
+        Scale the colour steps so that their predicted rendered error is the same in every scene.
     beta : float
         Colour error diffusion.
     chunk : int
@@ -70,6 +72,7 @@ class Settings:
     sh_degree: int | None = None
     keep_order: bool = False
     follow: float = 0.0
+    level: bool = True
     beta: float = 0.0
     chunk: int = 0
     importance_views: int = 16
@@ -89,9 +92,9 @@ class Settings:
         """Return the base step of ``name`` under these settings."""
         return float(self.steps[name]) if name in self.steps else BASE_STEPS[name] * self.q
 
-    def q20(self, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Return the steps of ``name`` by importance class, int64 (8,), Q20."""
-        values = [self.step(name) * 2.0 ** (GAMMA[name] * (c - PIVOT[name])) for c in range(CLASSES)]
+    def q20(self, name: str, gain: float = 1.0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Return the steps of ``name`` times ``gain`` by importance class, int64 (8,), Q20."""
+        values = [gain * self.step(name) * 2.0 ** (GAMMA[name] * (c - PIVOT[name])) for c in range(CLASSES)]
         return np.array([min(max(1, math.floor(v * Q20 + 0.5)), 1 << 31) for v in values], np.int64)
 
 

@@ -101,8 +101,8 @@ class Gaussians:
 
     def take(self, index: NDArray[Any] | slice) -> Gaussians:
         """Return the Gaussians at ``index`` (integers, a boolean mask or a slice), with everything else unchanged."""
-        arrays: dict[str, Any] = {name: np.ascontiguousarray(getattr(self, name)[index]) for name in ATTRIBUTES}
-        extras = {name: np.ascontiguousarray(column[index]) for name, column in self.extras.items()}
+        arrays: dict[str, Any] = {name: _rows(getattr(self, name), index) for name in ATTRIBUTES}
+        extras = {name: _rows(column, index) for name, column in self.extras.items()}
         return replace(self, **arrays, extras=extras)
 
     def with_sh_degree(self, degree: int) -> Gaussians:
@@ -116,6 +116,12 @@ class Gaussians:
         if not 0 <= degree <= self.sh_degree:
             raise InvalidSceneError(f"SH degree {degree} asked for, the scene has 0 to {self.sh_degree}.")
         return replace(self, shN=np.ascontiguousarray(self.shN[:, : SH_COEFFICIENTS[degree]]))
+
+
+def _rows(array: NDArray[Any], index: NDArray[Any] | slice) -> NDArray[Any]:
+    if isinstance(index, slice) or index.dtype == bool:
+        return np.ascontiguousarray(array[index])
+    return np.take(array, index, axis=0)
 
 
 def concatenate(parts: list[Gaussians]) -> Gaussians:

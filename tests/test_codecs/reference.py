@@ -51,6 +51,17 @@ def decode_stream(
     return out, p, x
 
 
+def frequencies(costs: list[int]) -> list[int]:
+    """Frequencies of the tokens with ``costs``, by the rule of spec/codecs/rans.md section 4."""
+    weights = [int(2.0 ** (16 - c / 4) + 0.5) if c < 49 else 0 for c in costs]
+    freqs = [max(1, w * 4096 // sum(weights)) if w else 0 for w in weights]
+    while sum(freqs) != 4096:
+        i = freqs.index(max(freqs))
+        excess = sum(freqs) - 4096
+        freqs[i] -= min(excess, freqs[i] - 1) if excess > 0 else excess
+    return freqs
+
+
 def tokenise(v: int) -> tuple[int, int, int]:
     """Return token, raw bits and their number."""
     if v < 32:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import float64, int64, uint8, uint16
+from numba import float64, int64, uint8, uint16, uint32
 from numpy.typing import NDArray
 
 from splatpack.jit import Float, Int, kernel, ro, rw
@@ -17,6 +17,50 @@ def histogram(tokens: NDArray[Any], contexts: NDArray[Any], counts: NDArray[Any]
     """Add each token to ``counts[context, token]``."""
     for i in range(tokens.size):
         counts[contexts[i], tokens[i]] += 1
+    return 0
+
+
+@kernel(int64(ro(int64, 2), ro(int64), rw(uint32, 2), rw(uint32, 2), rw(uint32)))
+def expand_tables(
+    costs: NDArray[Any], weights: NDArray[Any], freqs: NDArray[Any], starts: NDArray[Any], slots: NDArray[Any]
+) -> Int:
+    """Frequencies, cumulative frequencies and decoding slots of tables of quarter-bit costs.
+
+    Parameters
+    ----------
+    costs : int64 (T, 256)
+        49 where a token does not occur; each table has one that does.
+    weights : int64 (50,)
+        Weight of each cost, 0 for 49.
+    freqs, starts : uint32 (T, 256), written
+    slots : uint32 (T * 4096,), written
+        token | (frequency - 1) << 8 | bias << 20.
+    """
+    f = np.empty(256, np.int64)
+    for t in range(costs.shape[0]):
+        total = np.int64(0)
+        for s in range(256):
+            total += weights[costs[t, s]]
+        excess = np.int64(-4096)
+        for s in range(256):
+            w = weights[costs[t, s]]
+            f[s] = max((w << 12) // total, 1) if w > 0 else 0
+            excess += f[s]
+        while excess != 0:
+            top = 0
+            for s in range(256):
+                if f[s] > f[top]:
+                    top = s
+            step = min(excess, f[top] - 1)
+            f[top] -= step
+            excess -= step
+        at = np.int64(0)
+        for s in range(256):
+            freqs[t, s] = f[s]
+            starts[t, s] = at
+            for k in range(f[s]):
+                slots[(t << 12) + at + k] = s | ((f[s] - 1) << 8) | (k << 20)
+            at += f[s]
     return 0
 
 

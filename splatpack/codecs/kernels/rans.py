@@ -191,22 +191,22 @@ def read_bits(bits: NDArray[Any], bit: Int, width: Int) -> Int:
     return v & ((1 << width) - 1)
 
 
-@kernel(int64(int64, ro(uint8), ro(uint8), int64, int64, rw(int64)))
-def expand_tokens(n: Int, tokens: NDArray[Any], bits: NDArray[Any], bit: Int, end: Int, values: NDArray[Any]) -> Int:
-    """Turn tokens back into values, taking raw bits up to bit position ``end``.
+@kernel(int64(int64, ro(uint8), ro(uint8), int64, int64, int64, rw(int64)))
+def expand_tokens(
+    n: Int, tokens: NDArray[Any], bits: NDArray[Any], bit: Int, end: Int, signed: Int, values: NDArray[Any]
+) -> Int:
+    """Turn tokens back into values, taking raw bits up to bit position ``end``; ``signed`` 1 undoes the zigzag.
 
     Return the next bit position, -1 when the bits run out or a token is above 251.
     """
     for i in range(n):
-        t = np.int64(tokens[i])
-        if t < 32:
-            values[i] = t
-            continue
-        e = ((t - 32) >> 2) + 5
-        width = e - 2
-        if e > 56 or bit + width > end:
-            return -1
-        extra = read_bits(bits, bit, width)
-        values[i] = ((4 | ((t - 32) & 3)) << width) | extra
-        bit += width
+        v: Int = np.int64(tokens[i])
+        if v >= 32:
+            e = ((v - 32) >> 2) + 5
+            width = e - 2
+            if e > 56 or bit + width > end:
+                return -1
+            v = ((4 | ((v - 32) & 3)) << width) | read_bits(bits, bit, width)
+            bit += width
+        values[i] = (v >> 1) ^ -(v & 1) if signed != 0 else v
     return bit

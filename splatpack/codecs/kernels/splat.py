@@ -374,8 +374,8 @@ def predict_colour(
 ) -> Int:
     """Binary refinement along the order: element i is predicted from its coarser neighbours i - s and i + s.
 
-    In place: symbols become residuals, or with ``inverse`` residuals become symbols. ``values`` is scratch of the same
-    length and holds Q20 values afterwards. Return -1 when a restored symbol leaves [-32767, 32767].
+    In place: symbols become residuals, or with ``inverse`` the zigzag of residuals becomes symbols. ``values`` is
+    scratch of the same length and holds Q20 values afterwards. Return -1 when a restored symbol leaves [-32767, 32767].
     """
     n = symbols.size
     if n == 0:
@@ -383,6 +383,11 @@ def predict_colour(
     s: Int = np.int64(1)
     while s < n:
         s *= 2
+    if inverse != 0:
+        v = symbols[0]
+        symbols[0] = (v >> 1) ^ -(v & 1)
+        if symbols[0] > 32767 or symbols[0] < -32767:
+            return -1
     values[0] = symbols[0] * steps[classes[0]]
     while s >= 1:
         i = s
@@ -392,7 +397,8 @@ def predict_colour(
             step = steps[classes[i]]
             p = (a + b + step) // (2 * step)
             if inverse != 0:
-                q = symbols[i] + p
+                v = symbols[i]
+                q = ((v >> 1) ^ -(v & 1)) + p
                 if q > 32767 or q < -32767:
                     return -1
                 symbols[i] = q

@@ -103,19 +103,20 @@ def hash16(data: bytes) -> bytes:
 # ---------------------------------------------------------------------------------------------------------------------
 # Metadata (format.md, section 4): a strict reader of msgpack
 
-DEEPEST = 12  # the outermost map is at depth 1
+DEEPEST = 12  # arrays and maps that a value may lie in
 
 
 def unpack(data: bytes) -> dict[str, Any]:
     """The map that the metadata is."""
     cursor = Cursor(data, "metadata")
-    value = unpack_value(cursor, 1)
+    value = unpack_value(cursor, 0)
     cursor.end()
     return value if isinstance(value, dict) else corrupt("metadata: not a map")
 
 
 def unpack_value(cursor: Cursor, depth: int) -> Any:
-    """One msgpack value, which lies at this depth if it is an array or a map."""
+    """One msgpack value, which lies in so many arrays and maps."""
+    check(depth <= DEEPEST, "metadata: nested too deep")
     tag = cursor.uint(1)
     if tag < 0x80 or tag >= 0xE0:
         return tag if tag < 0x80 else tag - 256
@@ -143,14 +144,12 @@ def unpack_value(cursor: Cursor, depth: int) -> Any:
 
 def unpack_array(cursor: Cursor, count: int, depth: int) -> list[Any]:
     """An array of so many values."""
-    check(depth <= DEEPEST, "metadata: nested too deep")
     check(count <= cursor.left, "metadata: ends early")
     return [unpack_value(cursor, depth + 1) for _ in range(count)]
 
 
 def unpack_map(cursor: Cursor, count: int, depth: int) -> dict[str, Any]:
     """A map of so many keys, which are strings and differ."""
-    check(depth <= DEEPEST, "metadata: nested too deep")
     check(2 * count <= cursor.left, "metadata: ends early")
     result: dict[str, Any] = {}
     for _ in range(count):
@@ -249,6 +248,7 @@ class Profile:
 WIDE = 1 << 31
 SPLAT_TABLES = {  # range of each table of splat.md, section 2
     "position": (-WIDE, WIDE),
+    "slope": (0, WIDE),
     "scale": (1, WIDE),
     "rotation": (1, WIDE),
     "opacity": (1, WIDE),
@@ -302,7 +302,7 @@ def parse_splat(value: Any, what: str) -> Splat:
     """Parameters of the splat codec."""
     splat = exact_map(value, ("lattice", "attributes", *SPLAT_TABLES), what)
     corner = array(splat["lattice"], 4, 4, f"{what}.lattice")
-    lattice = [real(x, -math.inf, math.inf, f"{what}.lattice") for x in corner[:3]]
+    lattice = [real(x, -1e30, 1e30, f"{what}.lattice") for x in corner[:3]]
     lattice.append(real(corner[3], 1e-30, 1e30, f"{what}.lattice"))
     tables = {
         name: np.array([integer(x, low, high, f"{what}.{name}") for x in array(splat[name], 8, 8, f"{what}.{name}")])
@@ -432,17 +432,17 @@ def parse_page(data: bytes, what: str) -> Page:
         name, zeros, length = struct.unpack("<B3sI", cursor.take(8))
         check(not any(zeros), f"{what}: reserved bytes are not zero")
         check(name > last, f"{what}: column ids do not ascend")
-        last, content = name, cursor.take(length)
-        if name in known:
-            found[name] = content
-        elif name < 128:
-            raise Unsupported(f"{what}: unknown column {name}")
+        last, found[name] = name, cursor.take(length)
     cursor.end()
+    unknown = [name for name in found if name not in known]
+    if unknown and unknown[0] < 128:
+        raise Unsupported(f"{what}: unknown column {unknown[0]}")
     missing = [name for name in known if name < 128 and name not in found]
     check(not missing, f"{what}: columns {missing} are missing")
     sections = sum(found[9]) if kind == 0 else 0
     columns: dict[int, Array] = {}
-    for name, content in found.items():
+    for name in known.keys() & found.keys():
+        content = found[name]
         rows = sections if kind == 0 and name in PER_SECTION else entries
         check(len(content) == rows * known[name].itemsize, f"{what}: column {name} has a wrong size")
         columns[name] = np.frombuffer(content, known[name])
@@ -763,7 +763,7 @@ def decode_geometry(data: bytes, n: int, splat: Splat, model: Model) -> tuple[di
         # Steps are below 2^57, so a sum that leaves the range is seen before it can wrap.
         codes = np.uint64(code) + np.cumsum(steps.astype(np.uint64))
         check((codes < MORTON_END).all(), "geometry: a Morton code out of range")
-        wanted = 3 * (table["position"] - (s0 - d1) * table["scale"])
+        wanted = 3 * (table["position"] - (s0 - d1) * table["slope"])
         bits = np.clip(-(-wanted // 726817), 0, 48)
         side = SIDES[bits]
         v = stream.raw(WIDTHS[bits])
@@ -1252,21 +1252,33 @@ class Scene:
     frame: str
     flags: tuple[str, ...]
     profiles: tuple[Profile, ...]
+    extras: dict[str, Column]
+
+
+def extra_columns(profiles: Sequence[Profile]) -> dict[str, Column]:
+    """The extra columns of all profiles; those of one name are alike, and zero where a profile has none."""
+    extras: dict[str, Column] = {}
+    for column in (column for profile in profiles for column in profile.columns if not column.attribute):
+        first = extras.setdefault(column.name, column)
+        check(
+            (first.dtype, first.shape) == (column.dtype, column.shape), f"column {column.name}: differs in two profiles"
+        )
+    return extras
 
 
 def parse_scene(metadata: dict[str, Any]) -> Scene:
     """The keys of the metadata that decoding needs (format.md, section 4)."""
-    for key in ("n", "sh_degree", "frame", "flags", "profiles"):
+    for key in ("n", "sh_degree", "frame", "flags", "profiles", "source"):
         check(key in metadata, f"metadata: {key} is missing")
     n = integer(metadata["n"], 1, MASK, "n")
     degree = integer(metadata["sh_degree"], 0, 3, "sh_degree")
     check(metadata["frame"] in FRAMES, "frame: unknown")
-    flags = array(metadata["flags"], 0, 2, "flags")
-    check(all(flag in FLAGS for flag in flags) and len(set(flags)) == len(flags), "flags: unknown or twice")
-    check(isinstance(metadata.get("source", {}), dict), "source: not a map")
+    flags = array(metadata["flags"], 0, 1 << 20, "flags")
+    check(all(flag in FLAGS for flag in flags), "flags: unknown")
+    check(isinstance(metadata["source"], dict), "source: not a map")
     given = array(metadata["profiles"], 1, 16, "profiles")
     profiles = tuple(parse_profile(value, degree, f"profiles[{i}]") for i, value in enumerate(given))
-    return Scene(n, degree, metadata["frame"], tuple(flags), profiles)
+    return Scene(n, degree, metadata["frame"], tuple(flags), profiles, extra_columns(profiles))
 
 
 def decode_chunk(
@@ -1283,7 +1295,9 @@ def decode_chunk(
         check(zlib.crc32(sections[kind]) == crc, f"{what}: wrong crc32 of section {kind}")
     n = chunk.count
     found: dict[str, Array] = {}
-    extras: dict[str, Array] = {}
+    extras: dict[str, Array] = {
+        name: np.zeros((n, *column.shape), column.dtype) for name, column in scene.extras.items()
+    }
     geometry_model, sh_model = models
     if profile.splat and geometry_model:
         found, classes = decode_geometry(sections[0], n, profile.splat, geometry_model)
@@ -1301,13 +1315,15 @@ def decode_chunk(
     whole = np.zeros((n, COEFFICIENTS[scene.sh_degree], 3), np.float32)
     whole[:, : COEFFICIENTS[profile.sh_degree]] = found.get("shN", 0)
     found["shN"] = whole
-    # Section 5.1, ids 5 and 6: the centres lie in the box, up to the tolerance that splat.md grants a decoder.
+    # Section 5.1, ids 5 to 7: box and reach hold the Gaussians, up to the tolerance that splat.md grants a decoder.
     slack = 1e-6 * np.maximum(np.abs(chunk.low), np.abs(chunk.high)).astype(np.float64)
     if profile.splat and "means" in profile.splat.attributes:
         slack += 1e-6 * profile.splat.lattice[3]
     means = found["means"].astype(np.float64)
     inside = (means >= chunk.low - slack) & (means <= chunk.high + slack)
     check(inside.all(), f"{what}: a centre out of its box")
+    largest = min(3 * math.exp(min(float(found["scales"].max()), 100)), float(np.finfo(np.float32).max))
+    check(chunk.reach >= largest * (1 - 1e-4), f"{what}: a Gaussian reaches farther than it says")
     return found, extras
 
 
@@ -1325,19 +1341,13 @@ def decode(data: bytes) -> dict[str, Any]:
     check(sum(chunk.count for chunk in chunks) == scene.n, "n: not the sum of the chunks")
     for chunk in chunks:
         check(chunk.profile < len(scene.profiles), f"chunk at {chunk.offset}: unknown profile {chunk.profile}")
-    layouts = [
-        {column.name: (column.dtype, column.shape) for column in profile.columns if not column.attribute}
-        for profile in scene.profiles
-    ]
-    extra = layouts[chunks[0].profile]
-    check(all(layouts[chunk.profile] == extra for chunk in chunks), "chunks: their extra columns differ")
     row = 4 * (14 + 3 * COEFFICIENTS[scene.sh_degree])
-    row += sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in extra.values())
+    row += sum(np.dtype(column.dtype).itemsize * column.components for column in scene.extras.values())
     budget.spend(scene.n * row)
 
     decoded = [decode_chunk(data, chunk, scene, models[chunk.profile], budget) for chunk in chunks]
     result: dict[str, Any] = {name: np.concatenate([found[name] for found, _ in decoded]) for name in ATTRIBUTES}
-    result["extras"] = {name: np.concatenate([extras[name] for _, extras in decoded]) for name in extra}
+    result["extras"] = {name: np.concatenate([extras[name] for _, extras in decoded]) for name in scene.extras}
     result |= {"n": scene.n, "sh_degree": scene.sh_degree, "frame": scene.frame, "flags": scene.flags}
     shown = ("offset", "length", "count", "level", "low", "high", "reach")
     result["chunks"] = [{name: getattr(chunk, name) for name in shown} for chunk in chunks]

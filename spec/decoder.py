@@ -313,6 +313,15 @@ def parse_splat(value: Any, what: str) -> Splat:
     return Splat(tuple(lattice), tables, tuple(given))
 
 
+CHAINS = {
+    f"{first}{delta} byte-planes {last}{packed}"
+    for first in ("ordered", "quantised")
+    for delta in ("", " delta")
+    for last in ("planes", "raw")
+    for packed in ("", " zstd")
+}
+
+
 def parse_column(value: Any, degree: int, what: str) -> Column:
     """A column; its pipeline is checked to end in the column's dtype and components."""
     column = exact_map(value, ("name", "attribute", "dtype", "shape", "pipeline"), what)
@@ -324,11 +333,12 @@ def parse_column(value: Any, degree: int, what: str) -> Column:
     if attribute:
         check(name in ATTRIBUTES, f"{what}: {name!r} is no attribute")
         check(dtype == "<f4" and shape == attribute_shape(name, degree), f"{what}: wrong type for {name}")
+    else:
+        check(len(shape) <= 1, f"{what}: an extra column with rows of {len(shape)} dimensions")
     codecs = [parse_codec(codec, what) for codec in array(column["pipeline"], 1, 8, f"{what}.pipeline")]
     ids = [codec["id"] for codec in codecs]
-    split = next((i for i, name in enumerate(ids) if name in SERIALIZERS), len(ids))
-    check(split < len(ids) and "zstd" not in ids[:split], f"{what}: no serializer, or not where it belongs")
-    check(set(ids[split + 1 :]) <= {"zstd"}, f"{what}: not only compressors behind the serializer")
+    check(" ".join(ids) in CHAINS, f"{what}.pipeline: {ids} is not a chain that section 1 of columns.md allows")
+    split = ids.index("byte-planes") + 1
     result = Column(name, attribute, dtype, shape, tuple(codecs[:split]), ids[split], len(ids) - split - 1)
     check_types(result, what)
     return result
@@ -515,6 +525,11 @@ def list_chunks(data: bytes, root: Page, begin: int) -> list[Chunk]:
         check(sum(chunk.count for chunk in found) == column[2][i], f"{what}: other Gaussians than its entry says")
         end = found[-1].offset + found[-1].length
         check(end - offset == column[22][i], f"{what}: another span than its entry says")
+        low, high = (np.array([getattr(c, side) for c in found], np.float32) for side in ("low", "high"))
+        box = (low.min(axis=0) == root.columns[5][i]) & (high.max(axis=0) == root.columns[6][i])
+        check(bool(box.all()), f"{what}: another box than its entry says")
+        check(np.float32(max(c.reach for c in found)) == column[7][i], f"{what}: another reach than its entry says")
+        check(min(c.level for c in found) == column[3][i], f"{what}: another finest level than its entry says")
         check(end <= len(data), f"{what}: its chunks pass the end of the file")
         chunks.extend(found)
         offset = end

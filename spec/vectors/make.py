@@ -200,7 +200,7 @@ def bad() -> dict[str, tuple[bytes, str]]:
     exact = make(synth.scene(60, 0, seed=33), exact=("means",))
     pages = paged()
     flipped = bytearray(a)
-    flipped[len(a) // 2] ^= 16
+    flipped[len(a) - 60] ^= 16
     u32 = struct.Struct("<I")
     meta_bytes = a[Header.unpack(a[:128]).meta_offset : Header.unpack(a[:128]).tables_offset]
     duplicate = b"\x82\xa1n\x01\xa1n\x01"
@@ -245,6 +245,20 @@ def bad() -> dict[str, tuple[bytes, str]]:
             rebuilt(exact, meta=_profile(lambda p: p["columns"][0].update({"pipeline": [{"id": "zstd"}]}))),
             "a pipeline without serializer",
         ),
+        "pipeline-order": (
+            rebuilt(exact, meta=_profile(lambda p: p["columns"][0]["pipeline"].insert(0, {"id": "delta"}))),
+            "a delta before the first transform",
+        ),
+        "pipeline-components": (
+            rebuilt(exact, meta=_profile(lambda p: p["columns"][0]["pipeline"][-2].update({"components": 4}))),
+            "byte planes of another number of components",
+        ),
+        "splat-empty": (
+            rebuilt(exact, meta=_splat("attributes", [])), "splat parameters with attributes missing",
+        ),
+        "page-box": (patched_column(pages, 5, struct.pack("<f", -1e6)), "an index entry with another box"),
+        "page-reach": (patched_column(pages, 7, struct.pack("<f", 1e-6)), "an index entry with a smaller reach"),
+        "page-level": (patched_column(pages, 3, b"\x01"), "an index entry with another level"),
         "tables-long": (rebuilt(a, tables=lambda t: t + b"\0"), "tables with a byte left over"),
         "tables-short": (rebuilt(a, tables=lambda t: t[:-1]), "tables one byte short"),
         "tables-count": (rebuilt(a, tables=lambda t: t[:4] + b"\xff" + t[5:]), "255 entropy tables"),

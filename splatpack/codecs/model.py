@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splatpack.codecs.bits import BitReader, BitWriter
-from splatpack.codecs.kernels.model import expand_tables, histogram, merge_contexts
+from splatpack.codecs.bits import BitWriter
+from splatpack.codecs.kernels.model import expand_tables, histogram, merge_contexts, parse_model
 from splatpack.codecs.kernels.rans import PROB
 from splatpack.errors import CorruptError
 
@@ -104,32 +104,23 @@ class Model:
         CorruptError
             A table number, a cost or a length is out of range, or bits are missing or left over.
         """
-        bits = BitReader(data, "entropy model")
-        count = bits.get(8)
-        if not 1 <= count <= MAX_TABLES:
-            raise CorruptError(f"entropy model: {count} tables, expected 1 to {MAX_TABLES}.")
+        bits = np.zeros(len(data) + 16, np.uint8)
+        bits[: len(data)] = np.frombuffer(data, np.uint8)
         context_map = np.zeros(contexts, np.uint8)
-        t = 0
-        for i in range(contexts):
-            t += bits.get_signed(0)
-            if not 0 <= t < count:
-                raise CorruptError(f"entropy model: context {i} names table {t} of {count}.")
-            context_map[i] = t
-        tables = []
-        for _ in range(count):
-            size = bits.get(8) + 1
-            table: list[int] = []
-            c = 0
-            for _ in range(size):
-                c += bits.get_signed(1)
-                if not 0 <= c <= ABSENT:
-                    raise CorruptError(f"entropy model: cost {c}, expected 0 to {ABSENT}.")
-                table.append(c)
-            if min(table) == ABSENT:
-                raise CorruptError("entropy model: a table without tokens.")
-            tables.append(tuple(table))
-        bits.finish()
-        return cls(context_map, tuple(tables))
+        sizes, costs = np.zeros(MAX_TABLES, np.int64), np.zeros((MAX_TABLES, 256), np.uint8)
+        found = parse_model(bits, 8 * len(data), MAX_TABLES, context_map, sizes, costs)
+        if found < 0:
+            raise CorruptError(f"entropy model: {_PROBLEMS[found]}.")
+        return cls(context_map, tuple(tuple(costs[t, : sizes[t]].tolist()) for t in range(found)))
+
+
+_PROBLEMS = {
+    -1: "its bits end early or are left over",
+    -2: f"a number of tables outside 1 to {MAX_TABLES}",
+    -3: "a context that names a table that does not exist",
+    -4: f"a cost outside 0 to {ABSENT}",
+    -5: "a table without tokens",
+}
 
 
 def count(tokens: NDArray[np.uint8], contexts: NDArray[np.uint16], counts: NDArray[np.int64]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from splatpack.codecs.base import Array, Codec, Compressor, Serializer, Transform
+from splatpack.codecs.columns import BytePlanes, Delta, Ordered, Quantised
 from splatpack.codecs.registry import build
 from splatpack.errors import CorruptError
 from splatpack.limits import Limits
@@ -38,6 +41,44 @@ class Pipeline:
         if not isinstance(spec, list) or not 1 <= len(spec) <= MAX_CODECS:
             raise CorruptError(f"pipeline {spec!r}: expected a list of 1 to {MAX_CODECS} codecs.")
         return cls([build(item) for item in spec])
+
+    def check_column(self, dtype: np.dtype[Any], components: int) -> None:
+        """Check that this is a chain for a column (``spec/codecs/columns.md``).
+
+        That is: ordered or quantised, maybe delta, byte-planes, planes or raw, maybe zstd.
+
+        Parameters
+        ----------
+        dtype : dtype
+            Of the column.
+        components : int
+            Numbers in one row.
+
+        Raises
+        ------
+        CorruptError
+            Another chain, or codecs that do not fit the column.
+        """
+        ids = [c.id for c in self.codecs if not isinstance(c, Delta)]
+        first, planes = self.codecs[0], self.codecs[len(self.transforms) - 1]
+        fits = isinstance(planes, BytePlanes) and planes.components == components
+        if isinstance(first, Quantised):
+            fits = fits and dtype == np.float32 and isinstance(planes, BytePlanes) and planes.size == 4
+        elif isinstance(first, Ordered):
+            fits = fits and first.dtype == dtype and isinstance(planes, BytePlanes) and planes.size == dtype.itemsize
+        else:
+            fits = False
+        delta = [i for i, c in enumerate(self.codecs) if isinstance(c, Delta)]
+        if (
+            not fits
+            or delta not in ([], [1])
+            or len(ids) > 4
+            or ids[1] != BytePlanes.id
+            or len(self.transforms) != 2 + len(delta)
+        ):
+            raise CorruptError(
+                f"pipeline {[c.id for c in self.codecs]} does not fit {components} components of {dtype}."
+            )
 
     @property
     def spec(self) -> list[dict[str, Any]]:

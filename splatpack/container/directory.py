@@ -182,7 +182,7 @@ def unpack(data: bytes, limits: Limits, what: str) -> list[Chunk] | list[PageRef
 
 def _columns(data: bytes, count: int, what: str) -> dict[int, bytes]:
     columns: dict[int, bytes] = {}
-    at, last = _HEAD.size, 0
+    at, last = _HEAD.size, -1
     for _ in range(count):
         if at + _COLUMN.size > len(data):
             raise CorruptError(f"{what}: the columns end early.")
@@ -262,7 +262,12 @@ def _pages(columns: dict[int, bytes], n: int, first: int, what: str) -> list[Pag
             int(c[20][i][0]), int(c[21][i][0]), int(c[22][i][0]),
         )  # fmt: skip
         _check_bounds(page.low, page.high, page.reach, f"{what}, page {i}")
-        if not 1 <= page.chunks <= PAGE_CHUNKS or page.length > page.span or page.length < _HEAD.size:
+        if (
+            page.level > MAX_LEVEL
+            or not 1 <= page.chunks <= PAGE_CHUNKS
+            or page.length > page.span
+            or page.length < _HEAD.size
+        ):
             raise CorruptError(f"{what}, page {i}: {page.chunks} chunks, {page.length} of {page.span} bytes.")
         out.append(page)
         at += page.span

@@ -99,6 +99,8 @@ class ContainerReader:
         entries = [c for c in chunks if isinstance(c, Chunk)]
         if len(entries) != page.chunks or sum(c.count for c in entries) != page.count:
             raise CorruptError(f"{what}: {len(entries)} chunks, its reference says {page.chunks}.")
+        if directory.page_ref(data, entries, page.crc) != page:
+            raise CorruptError(f"{what}: its box, reach, level or hash differs from its reference.")
         end = entries[-1].offset + entries[-1].length
         if entries[0].offset != page.offset + page.length or end != page.offset + page.span:
             raise CorruptError(f"{what}: its chunks do not fill the bytes behind it.")

@@ -73,7 +73,11 @@ class Column:
             raise CorruptError(f"column {name!r} of shape {shape} is not an attribute of degree {degree}.")
         if data["attribute"] and data["dtype"] != "<f4":
             raise CorruptError(f"column {name!r}: dtype {data['dtype']}, expected <f4.")
-        return cls(name, data["attribute"], data["dtype"], tuple(shape), Pipeline.from_spec(data["pipeline"]))
+        if not data["attribute"] and len(shape) > 1:
+            raise CorruptError(f"column {name!r}: rows of {len(shape)} dimensions, expected at most 1.")
+        column = cls(name, data["attribute"], data["dtype"], tuple(shape), Pipeline.from_spec(data["pipeline"]))
+        column.pipeline.check_column(np.dtype(column.dtype), column.components)
+        return column
 
 
 def row_shape(attribute: str, degree: int) -> tuple[int, ...]:
@@ -149,6 +153,8 @@ class Profile:
             raise CorruptError("profile: columns is not a list of at most 256, or splat not a map.")
         params = SplatParams.from_dict(splat) if splat is not None else None
         parsed = tuple(Column.from_dict(c, degree) for c in columns)
+        if params is not None and not params.attributes and not sh:
+            raise CorruptError("profile: splat parameters, but nothing is coded with them.")
         names = [*(params.attributes if params else ()), *(c.name for c in parsed if c.attribute)]
         want = list(ATTRIBUTES if degree and not sh else GEOMETRY)
         if sorted(names) != sorted(want) or (sh and (params is None or degree == 0)):
@@ -178,6 +184,10 @@ def read_profiles(data: Any, tables: bytes) -> list[Profile]:
         if profile.sh:
             sh, at = _model(tables, at, SH_CONTEXTS)
         out.append(Profile(profile.sh_degree, profile.params, profile.sh, profile.columns, geometry, sh))
+    seen: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for column in (c for p in out for c in p.columns if not c.attribute):
+        if seen.setdefault(column.name, (column.dtype, column.shape)) != (column.dtype, column.shape):
+            raise CorruptError(f"column {column.name!r} has different types in two profiles.")
     if at != len(tables):
         raise CorruptError(f"tables: {len(tables) - at} bytes are left over.")
     return out

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splatpack.codecs.bits import BitReader, BitWriter
+from splatpack.codecs.bits import BitWriter
+from splatpack.codecs.kernels.model import golomb
 from splatpack.codecs.model import ABSENT, WEIGHTS, Model, count, fit
 from splatpack.errors import CorruptError
 from tests.test_codecs.reference import frequencies
@@ -43,9 +44,16 @@ def test_golomb_round_trip(values: list[int], order: int) -> None:
     out = BitWriter()
     for v in values:
         out.put_signed(v, order)
-    bits = BitReader(out.to_bytes(), "test")
-    assert [bits.get_signed(order) for _ in values] == values
-    bits.finish()
+    data = out.to_bytes()
+    bits, at = np.frombuffer(data + bytes(16), np.uint8), np.zeros(1, np.int64)
+    assert [golomb(bits, at, 8 * len(data), order) for _ in values] == values
+    assert 0 <= 8 * len(data) - at[0] < 8
+
+
+def test_golomb_refuses_long_and_cut_numbers() -> None:
+    for data in (bytes(5), b"", b"\0", b"\x80"):
+        bits, at = np.frombuffer(data + bytes(16), np.uint8), np.zeros(1, np.int64)
+        assert golomb(bits, at, 8 * len(data), 0) == -(1 << 40)
 
 
 def _counts(contexts: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:

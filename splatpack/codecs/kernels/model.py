@@ -9,6 +9,7 @@ import numpy as np
 from numba import float64, int64, uint8, uint16, uint32
 from numpy.typing import NDArray
 
+from splatpack.codecs.kernels.rans import read_bits
 from splatpack.jit import Float, Int, kernel, ro, rw
 
 
@@ -18,6 +19,85 @@ def histogram(tokens: NDArray[Any], contexts: NDArray[Any], counts: NDArray[Any]
     for i in range(tokens.size):
         counts[contexts[i], tokens[i]] += 1
     return 0
+
+
+@kernel(int64(ro(uint8), rw(int64), int64, int64), inline=True)
+def golomb(bits: NDArray[Any], at: NDArray[Any], end: Int, order: Int) -> Int:
+    """Next signed exponential Golomb number of ``order`` at bit ``at[0]``; -2^40 if bits end or it is too long."""
+    zeros = np.int64(0)
+    while (
+        zeros <= 32 and at[0] + zeros < end and (np.int64(bits[(at[0] + zeros) >> 3]) >> ((at[0] + zeros) & 7)) & 1 == 0
+    ):
+        zeros += 1
+    width = zeros + order
+    if zeros > 32 or at[0] + zeros + 1 + width > end:
+        return np.int64(-(1 << 40))
+    v = (read_bits(bits, at[0] + zeros + 1, width) | (np.int64(1) << width)) - (np.int64(1) << order)
+    at[0] += zeros + 1 + width
+    return -((v + 1) >> 1) if v & 1 else v >> 1
+
+
+@kernel(int64(ro(uint8), int64, int64, rw(uint8), rw(int64), rw(uint8, 2)))
+def parse_model(
+    bits: NDArray[Any], end: Int, most: Int, context_map: NDArray[Any], sizes: NDArray[Any], costs: NDArray[Any]
+) -> Int:
+    """Read a model: context map and tables of ``spec/codecs/rans.md``, section 4. Safe on untrusted input.
+
+    Parameters
+    ----------
+    bits : uint8
+        The model, padded by 16 bytes.
+    end : int
+        Its length in bits.
+    most : int
+        Tables that are allowed.
+    context_map : uint8 (C,), written
+    sizes : int64 (most,), written
+        Costs in each table.
+    costs : uint8 (most, 256), written
+
+    Returns
+    -------
+    int
+        The number of tables; -1 when bits end early or are left over, -2 for a number of tables, -3 for a table
+        number, -4 for a cost, -5 for a table without tokens.
+    """
+    at = np.zeros(1, np.int64)
+    if end < 8:
+        return -1
+    count = read_bits(bits, 0, 8)
+    at[0] = 8
+    if count < 1 or count > most:
+        return -2
+    value = np.int64(0)
+    for i in range(context_map.size):
+        value += golomb(bits, at, end, 0)
+        if value < -(1 << 33):
+            return -1
+        if value < 0 or value >= count:
+            return -3
+        context_map[i] = value
+    for t in range(count):
+        if at[0] + 8 > end:
+            return -1
+        size = read_bits(bits, at[0], 8) + 1
+        at[0] += 8
+        sizes[t] = size
+        value = np.int64(0)
+        least = np.int64(49)
+        for s in range(size):
+            value += golomb(bits, at, end, 1)
+            if value < -(1 << 33):
+                return -1
+            if value < 0 or value > 49:
+                return -4
+            costs[t, s] = value
+            least = min(least, value)
+        if least == 49:
+            return -5
+    if end - at[0] >= 8 or read_bits(bits, at[0], 8) != 0:
+        return -1
+    return count
 
 
 @kernel(int64(ro(int64, 2), ro(int64), rw(uint32, 2), rw(uint32, 2), rw(uint32)))

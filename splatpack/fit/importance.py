@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splatpack.fit.kernels.importance import TILE, weigh_band
-from splatpack.parallel import ordered_map
+from splatpack.parallel import ordered_map, thread_count
 from splatpack.render.project import project
 from splatpack.render.views import encoder_cameras, stage
 from splatpack.scene.cameras import Camera
@@ -14,6 +14,12 @@ from splatpack.scene.gaussians import Gaussians
 
 FLOOR = 0.05
 """Share of the expected weight that a Gaussian keeps when no camera saw it."""
+
+VIEW_BYTES = 96
+"""Memory of one view per Gaussian: its projection, sorted, and its weights."""
+
+FREE = 64 << 20
+"""What views may take together in any case; more only up to the size of the scene, so that SH 0 scenes stay small."""
 
 _BLOCK = 1 << 16
 
@@ -52,16 +58,22 @@ def importance(
     near = stage(scene).near
     cameras = encoder_cameras(scene, views, width, height, seed)
     total = np.zeros(len(scene))
-    for one in ordered_map(lambda camera: view_weights(scene, camera, near), cameras, threads):
+    threads = thread_count(threads)
+    at_once = min(threads, max(1, max(FREE, scene.nbytes) // (VIEW_BYTES * max(len(scene), 1))))
+    inside = threads if at_once == 1 else 1
+    for one in ordered_map(lambda camera: view_weights(scene, camera, near, inside), cameras, at_once):
         total += one
     if views:
         total /= views
     return _floored(total, prior(scene))
 
 
-def view_weights(scene: Gaussians, camera: Camera, near: float) -> NDArray[np.float64]:
-    """Return the sum over the pixels of one view of w^2 for each Gaussian, float64 (N,). Serial."""
-    view = project(scene, camera, near=near, colour=False, threads=1)
+def view_weights(scene: Gaussians, camera: Camera, near: float, threads: int = 1) -> NDArray[np.float64]:
+    """Return the sum over the pixels of one view of w^2 for each Gaussian, float64 (N,).
+
+    Only the projection uses ``threads``.
+    """
+    view = project(scene, camera, near=near, colour=False, threads=threads)
     weights = np.zeros(len(scene))
     through, live, lanes = np.empty(TILE * TILE), np.empty(TILE, np.int64), np.empty(TILE)
     for band in range(view.bands):

@@ -156,8 +156,8 @@ def _blocks(n: int) -> Iterator[slice]:
 
 def _norms(quats: FloatArray) -> NDArray[np.float64]:
     """Return lengths in float64, in which no square of a float32 overflows or vanishes."""
-    wide = quats.astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # a signalling NaN warns in the cast already
+        wide = quats.astype(np.float64)
         return np.asarray(np.sqrt(np.einsum("ij,ij->i", wide, wide)))
 
 

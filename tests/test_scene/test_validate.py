@@ -128,3 +128,12 @@ def test_normalise_quats_counts() -> None:
     assert normalise_quats(quats) == 1
     assert quats[1].tolist() == [1, 0, 0, 0]
     assert not quats[2].any()
+
+
+def test_signalling_nans_are_removed_without_a_warning() -> None:
+    scene = synth.scene(4, 0, seed=1)
+    bits = scene.quats.view(np.uint32)
+    bits[2, 1] = 0x7F800001  # found by fuzz/fuzz_ply.py: the cast to float64 warned
+    repaired, report = validate(scene)
+    assert report.non_finite == 1
+    assert len(repaired) == 3

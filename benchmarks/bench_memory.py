@@ -1,0 +1,44 @@
+"""Peak memory of `splatpack compress`, as a multiple of the float columns, above what an empty run takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from splatpack.formats.ply import write_ply
+from tests import synth
+
+_RUN = """
+import resource, sys
+from splatpack.cli.main import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+def _peak(source: Path, target: Path) -> int:
+    command = [sys.executable, "-c", _RUN, "compress", str(source), "-o", str(target), "-f", "--quiet", "--no-measure"]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+@pytest.mark.parametrize(("count", "degree"), [(1_000_000, 0), (400_000, 3)])
+def test_peak_memory_of_compress(benchmark: object, tmp_path: Path, count: int, degree: int) -> None:
+    _peak_of = tmp_path / "tiny.ply"
+    write_ply(_peak_of, synth.scene(100, degree))
+    base = _peak(_peak_of, tmp_path / "out.spk")
+    scene = synth.scene(count, degree, seed=1)
+    columns = scene.nbytes
+    write_ply(tmp_path / "scene.ply", scene)
+    del scene
+    peak = benchmark.pedantic(_peak, args=(tmp_path / "scene.ply", tmp_path / "out.spk"), rounds=1)  # type: ignore[attr-defined]
+    times = (peak - base) / columns
+    benchmark.extra_info.update(columns=columns, base=base, peak=peak, times_columns=round(times, 2))  # type: ignore[attr-defined]
+    print(
+        f"SH {degree}, {count:,} Gaussians: {peak / 1e6:.0f} MB peak, {base / 1e6:.0f} MB empty, {times:.2f} x columns"
+    )
+    assert times < 3

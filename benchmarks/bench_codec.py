@@ -47,7 +47,7 @@ def _weights(n: int) -> NDArray[np.float64]:
 
 def _pack(scene: Gaussians, weights: NDArray[np.float64] | None) -> bytes:
     out = BytesIO()
-    encode(scene, out, settings("high"), threads=1, weights=weights)
+    encode(scene, out, settings("high", level=weights is None), threads=1, weights=weights)
     return out.getvalue()
 
 
@@ -59,7 +59,7 @@ def _rate(benchmark: BenchmarkFixture, name: str, amount: float) -> None:
 def test_encode_with_importance_given(benchmark: BenchmarkFixture, scene: Gaussians) -> None:
     weights = _weights(COUNT)
     data = benchmark(_pack, scene, weights)
-    assert 8 * len(data) / COUNT < (130 if scene.sh_degree else 90)
+    assert 8 * len(data) / COUNT < (150 if scene.sh_degree else 90)
     benchmark.extra_info["bits_per_gaussian"] = round(8 * len(data) / COUNT, 2)
     _rate(benchmark, "MG_per_s", COUNT)
 
@@ -135,7 +135,7 @@ def test_entropy_decode(benchmark: BenchmarkFixture, coded: tuple[NDArray[np.int
 
     def run() -> list[NDArray[np.int64]]:
         reader = TokenReader(data, fitted, Limits(), "benchmark")
-        planes = [reader.plane(contexts, scratch) for _ in range(PLANES)]
+        planes = [reader.plane(contexts, scratch, np.empty(PLANE, np.int64)) for _ in range(PLANES)]
         reader.finish()
         return planes
 

@@ -63,6 +63,7 @@ def importance(
     inside = threads if at_once == 1 else 1
     for one in ordered_map(lambda camera: view_weights(scene, camera, near, inside), cameras, at_once):
         total += one
+        del one  # not kept while the next view is drawn
     if views:
         total /= views
     return _floored(total, prior(scene))

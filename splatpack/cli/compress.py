@@ -47,7 +47,7 @@ def _quality(fn: Callable[..., None]) -> Callable[..., None]:
     add = click.option
     options = (
         add("--preset", type=click.Choice(PRESETS), default="high", show_default=True, help="How fine."),
-        add("--quality", type=unit, metavar="Q", help="Multiplies all steps: smaller is finer. high is 0.4."),
+        add("--quality", type=unit, metavar="Q", help="Multiplies all steps: smaller is finer. high is 0.45."),
         add("--step", "steps", type=pair, multiple=True, help=f"One step: {', '.join(STEPS)}. Repeatable."),
         add("--prune", type=Prune(), default="auto", metavar="auto|off|FRACTION", show_default=True, help=auto),
         add("--sh-degree", type=click.IntRange(0, 3), metavar="N", help="Drop spherical harmonics above this degree."),

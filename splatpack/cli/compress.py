@@ -65,6 +65,8 @@ def _quality(fn: Callable[..., None]) -> Callable[..., None]:
 @click.option("-o", "--output", metavar="OUT.spk", help="Default: IN with the suffix .spk.")
 @_options.force
 @_quality
+@click.option("--target-size", type=_options.Size(), metavar="SIZE", help="As good as fits in, e.g. 8MB. Never above.")
+@click.option("--target-psnr", type=click.FloatRange(10, 99), metavar="DB", help="As small as reaches this mean PSNR.")
 @click.option("--verify", is_flag=True, help="Decode and check the written file.")
 @click.option("--measure/--no-measure", default=True, help="Render the written file for its PSNR. Default: on.")
 @_options.max_memory
@@ -74,6 +76,8 @@ def _run(
     output: str | None,
     *,
     force: bool,
+    target_size: int | None,
+    target_psnr: float | None,
     verify: bool,
     measure: bool,
     max_memory: int | None,
@@ -93,6 +97,8 @@ def _run(
             source,
             target,
             how,
+            target_size=target_size,
+            target_psnr=target_psnr,
             force=force,
             measure=measure,
             exact=quality["lossless"],

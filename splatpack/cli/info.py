@@ -51,6 +51,7 @@ def _spk(source: str, max_memory: int | None) -> dict[str, Any]:
             "chunks": len(chunks), "pages": len(reader.pages),
             "sections": _sections(reader), "levels": _levels(reader),
             "flags": meta.get("flags"), "order_kept": meta.get("order_kept"), "generator": meta.get("generator"),
+            "quality": meta.get("quality"),
             "encoder": meta.get("encoder"), "source": meta.get("source"), "codecs": _codecs(meta.get("profiles")),
             "root_hash": reader.header.root_hash.hex(),
         }  # fmt: skip
@@ -151,6 +152,11 @@ def _count(values: dict[str, Any]) -> str:
     return f"{values['n']:,}" + (f" (of {before:,}, the rest was pruned)" if pruned else "")
 
 
+def _short(value: Any) -> str:
+    """A number with four digits; anything else as it is."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def facts(values: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what the panel lists: label and text."""
     low, high = values["bounds"]["low"], values["bounds"]["high"]
@@ -168,7 +174,11 @@ def facts(values: dict[str, Any]) -> list[tuple[str, str]]:
         rows.append(("chunks", f"{values['chunks']:,}" + (f" in {values['pages']} pages" if values["pages"] else "")))
         rows.append(("codecs", ", ".join(values["codecs"])))
         encoder = values["encoder"] if isinstance(values["encoder"], dict) else {}
-        rows.append(("encoder", f"{values['generator']}, preset {encoder.get('preset')}, q {encoder.get('q')}"))
+        rows.append(("encoder", f"{values['generator']}, preset {encoder.get('preset')}, q {_short(encoder.get('q'))}"))
+        quality = values["quality"] if isinstance(values["quality"], dict) else None
+        if quality is not None:
+            text = f"PSNR {quality.get('psnr_mean')} dB mean, {quality.get('psnr_min')} dB worst"
+            rows.append(("quality", f"{text} of {quality.get('views')} unseen views, seed {quality.get('seed')}"))
         rows.append(("root hash", values["root_hash"]))
     rows += [("extra", f"{name} ({dtype})") for name, dtype in values.get("extras", {}).items()]
     rows += [("warning", text) for text in values.get("warnings", [])]

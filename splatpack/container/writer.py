@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from splatpack.container import directory, meta
 from splatpack.container.directory import PAGE_CHUNKS, Chunk, PageRef, Section, Vec3
 from splatpack.container.layout import HEADER_SIZE, META_MAX, ROOT_MAX, TABLES_MAX, Header, content_hash
+from splatpack.container.reader import ContainerReader
 from splatpack.errors import UsageError
 
 _SPOOL = 64 << 20
@@ -105,6 +106,21 @@ class ContainerWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def rewrite(reader: ContainerReader, metadata: dict[str, Any], out: BinaryIO, folder: str | None = None) -> int:
+    """Write an open file again with other metadata, its chunks and tables unchanged. Return the length in bytes."""
+    with ContainerWriter(reader.header.kind, folder) as writer:
+        for c in reader.chunks:
+            data, at, sections = reader.chunk_bytes(c), 0, []
+            for s in c.sections:
+                sections.append((s.kind, data[at : at + s.length]))
+                at += s.length
+            writer.add(
+                sections, count=c.count, low=c.low, high=c.high, reach=c.reach, level=c.level, profile=c.profile,
+                error=c.error, gain=c.gain,
+            )  # fmt: skip
+        return writer.finish(metadata, reader.tables, out, optional=reader.header.optional)
 
 
 def _ref(page: bytes, chunks: Sequence[Chunk]) -> PageRef:

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splatpack.container.atomic import atomic_write, refuse_existing
 from splatpack.container.reader import ContainerReader
-from splatpack.errors import InvalidSceneError
+from splatpack.container.writer import rewrite
+from splatpack.errors import InvalidSceneError, UsageError
+from splatpack.fit.importance import importance
 from splatpack.formats.detect import detect
 from splatpack.formats.registry import read_scene, write_scene
 from splatpack.limits import Limits
 from splatpack.pack.decode import Box, decode
 from splatpack.pack.encode import EncodeReport, Progress, encode
 from splatpack.pack.presets import Settings, settings
-from splatpack.render.compare import compare
-from splatpack.scene.gaussians import Gaussians
+from splatpack.pack.rate import SIZE_TOLERANCE, search_psnr, search_size
+from splatpack.render.compare import CompareReport, compare
+from splatpack.render.views import EVALUATION_SEED
+from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 from splatpack.scene.validate import validate
 
 Path_ = str | os.PathLike[str]
@@ -44,8 +50,12 @@ class WriteReport:
         when it was not measured.
     stages : list of (str, float)
         Wall seconds of each stage.
+    search : list of dict
+        What a search for a size or a PSNR tried: q, prune, bytes, psnr_mean, psnr_min.
     sections : dict of str to int
         Bytes by section.
+    warnings : list of str
+        What was repaired, and what a target could not be met by.
     """
 
     input: str = ""
@@ -60,6 +70,7 @@ class WriteReport:
     psnr_min: float | None = None
     ssim_mean: float | None = None
     stages: list[tuple[str, float]] = field(default_factory=list)
+    search: list[dict[str, Any]] = field(default_factory=list)
     sections: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
@@ -81,7 +92,7 @@ class WriteReport:
             "bits_per_gaussian": self.bits_per_gaussian, "seconds": self.seconds, "preset": self.preset,
             "psnr_mean": self.psnr_mean, "psnr_min": self.psnr_min, "ssim_mean": self.ssim_mean,
             "stages": [{"stage": name, "seconds": s} for name, s in self.stages],
-            "sections": self.sections, "warnings": self.warnings,
+            "search": self.search, "sections": self.sections, "warnings": self.warnings,
         }  # fmt: skip
 
 
@@ -153,8 +164,9 @@ def _read_foreign(path: Path_, limits: Limits | None, exact: bool) -> tuple[Gaus
 
 
 def write(
-    path: Path_, scene: Gaussians, preset: str = "high", *, force: bool = False, measure: bool = False,
-    threads: int | None = None, progress: Progress | None = None, **changes: Any,
+    path: Path_, scene: Gaussians, preset: str = "high", *, target_size: int | None = None,
+    target_psnr: float | None = None, force: bool = False, measure: bool = False, threads: int | None = None,
+    progress: Progress | None = None, **changes: Any,
 ) -> WriteReport:  # fmt: skip
     """Write a scene; the extension of ``path`` names the format, ``.spk`` or one that splatpack writes.
 
@@ -166,10 +178,15 @@ def write(
     scene : Gaussians
     preset : str
         ``near-lossless``, ``high``, ``medium`` or ``small``; for ``.spk`` only, like everything below.
+    target_size : int or None
+        Bytes that the file may have: within 2 % below, never above.
+    target_psnr : float or None
+        Mean rendered PSNR to reach, dB, with as few bytes as the search finds.
     force : bool
         Replace an existing file.
     measure : bool
-        Decode the written file and compare it with ``scene`` on rendered views.
+        Decode what was written, compare it with ``scene`` on views that no search has seen, and keep the result in
+        the report and in the file.
     threads : int or None
     progress : callable or None
     **changes
@@ -180,13 +197,15 @@ def write(
     TargetExistsError, StorageError, UsageError, InvalidSceneError, UnsupportedError
     """
     return write_with(
-        path, scene, settings(preset, **changes), force=force, measure=measure, threads=threads, progress=progress
-    )
+        path, scene, settings(preset, **changes), target_size=target_size, target_psnr=target_psnr, force=force,
+        measure=measure, threads=threads, progress=progress,
+    )  # fmt: skip
 
 
 def write_with(
-    path: Path_, scene: Gaussians, how: Settings, *, force: bool = False, measure: bool = False,
-    threads: int | None = None, progress: Progress | None = None,
+    path: Path_, scene: Gaussians, how: Settings, *, target_size: int | None = None,
+    target_psnr: float | None = None, force: bool = False, measure: bool = False, threads: int | None = None,
+    progress: Progress | None = None,
 ) -> WriteReport:  # fmt: skip
     """:func:`write` with ready :class:`~splatpack.pack.presets.Settings`."""
     start = time.perf_counter()
@@ -195,20 +214,78 @@ def write_with(
     report = WriteReport(output=str(target), n_in=len(scene), n_out=len(scene), bytes_in=scene.nbytes)
     with atomic_write(target, force=force) as file:
         if target.suffix.lower() == ".spk":
-            made = encode(scene, file, how, threads=threads, progress=progress, spool=str(target.parent))
-            _note(report, made, how)
+            weights, how = _search(scene, how, target_size, target_psnr, report, threads, progress)
+            _write_spk(scene, file, how, weights, report, target.parent, measure, threads, progress)
         else:
             write_scene(file, scene, target.name)
     report.bytes_out = target.stat().st_size
-    if measure and target.suffix.lower() == ".spk":
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def _search(
+    scene: Gaussians, how: Settings, target_size: int | None, target_psnr: float | None, report: WriteReport,
+    threads: int | None, progress: Progress | None,
+) -> tuple[NDArray[np.float64] | None, Settings]:  # fmt: skip
+    """Return the importance (None: not measured yet) and the settings that meet the target, if there is one."""
+    if target_size is None and target_psnr is None:
+        return None, how
+    if target_size is not None and target_psnr is not None:
+        raise UsageError("a target size and a target PSNR at once: choose one.")
+    if how.keep_order or how.steps or len(how.exact) == len(ATTRIBUTES):
+        raise UsageError("a target needs steps that are free: no single steps, no lossless mode.")
+    before = time.perf_counter()
+    if progress:
+        progress("search", 0, 1)
+    weights = importance(scene, views=how.importance_views, threads=threads)
+    if target_size is not None:
+        room = target_size - QUALITY_BYTES
+        found = search_size(scene, weights, how, room, threads)
+        if found.walked and max(t["bytes"] for t in found.walked) < (1 - SIZE_TOLERANCE) * room:
+            report.warnings.append(
+                f"target size {target_size:,} bytes: the finest steps need no more than the file has."
+            )
+    else:
+        found = search_psnr(scene, weights, how, float(target_psnr or 0.0), threads)
+    report.search = found.walked
+    report.stages.append(("search", time.perf_counter() - before))
+    return weights, found.settings
+
+
+def _write_spk(
+    scene: Gaussians, file: BinaryIO, how: Settings, weights: NDArray[np.float64] | None, report: WriteReport,
+    folder: Path, measure: bool, threads: int | None, progress: Progress | None,
+) -> None:  # fmt: skip
+    """Encode to ``file``; with ``measure`` to a draft first, whose quality then goes into the metadata."""
+    spool = str(folder)
+    if not measure:
+        _note(report, encode(scene, file, how, threads=threads, progress=progress, spool=spool, weights=weights), how)
+        return
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".draft") as draft:
+        made = encode(scene, draft, how, threads=threads, progress=progress, spool=spool, weights=weights)  # type: ignore[arg-type]
+        draft.flush()
+        _note(report, made, how)
         before = time.perf_counter()
         if progress:
             progress("measure", 0, 1)
-        quality = compare(scene, read(target, threads=threads), threads=threads)
-        report.psnr_mean, report.psnr_min, report.ssim_mean = quality.psnr_mean, quality.psnr_min, quality.ssim_mean
+        with ContainerReader.open(draft.name) as reader:
+            quality = compare(scene, decode(reader, threads=threads), threads=threads)
+            report.psnr_mean, report.psnr_min, report.ssim_mean = quality.psnr_mean, quality.psnr_min, quality.ssim_mean
+            rewrite(reader, {**reader.meta, "quality": _quality(quality)}, file, spool)
         report.stages.append(("measure", time.perf_counter() - before))
-    report.seconds = time.perf_counter() - start
-    return report
+
+
+QUALITY_BYTES = 160
+"""What the measured quality takes in the metadata, at most."""
+
+
+def _quality(quality: CompareReport) -> dict[str, Any]:
+    """What the file says about its own quality, against the scene that it was made from."""
+    return {
+        "psnr_mean": round(quality.psnr_mean, 2), "psnr_min": round(quality.psnr_min, 2),
+        "ssim_mean": round(quality.ssim_mean, 4), "views": quality.views, "seed": EVALUATION_SEED,
+        "size": [320, 240],
+    }  # fmt: skip
 
 
 def _note(report: WriteReport, made: EncodeReport, how: Settings) -> None:
@@ -219,8 +296,9 @@ def _note(report: WriteReport, made: EncodeReport, how: Settings) -> None:
 
 
 def compress(
-    source: Path_, target: Path_, how: Settings, *, force: bool = False, measure: bool = False, exact: bool = False,
-    limits: Limits | None = None, threads: int | None = None, progress: Progress | None = None,
+    source: Path_, target: Path_, how: Settings, *, target_size: int | None = None, target_psnr: float | None = None,
+    force: bool = False, measure: bool = False, exact: bool = False, limits: Limits | None = None,
+    threads: int | None = None, progress: Progress | None = None,
 ) -> WriteReport:  # fmt: skip
     """Read a scene of any format and write it as ``.spk``; what was repaired on the way is in ``warnings``."""
     start = time.perf_counter()
@@ -231,10 +309,13 @@ def compress(
     else:
         scene, warnings = _read_foreign(source, limits, exact)
     read_seconds = time.perf_counter() - start
-    report = write_with(target, scene, how, force=force, measure=measure, threads=threads, progress=progress)
+    report = write_with(
+        target, scene, how, target_size=target_size, target_psnr=target_psnr, force=force, measure=measure,
+        threads=threads, progress=progress,
+    )  # fmt: skip
     report.stages.insert(0, ("read", read_seconds))
     report.input, report.bytes_in = str(source), Path(source).stat().st_size
-    report.warnings = warnings
+    report.warnings = warnings + report.warnings
     report.seconds = time.perf_counter() - start
     return report
 

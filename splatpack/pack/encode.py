@@ -18,6 +18,7 @@ from splatpack import __version__
 from splatpack.codecs import model, splat
 from splatpack.codecs.base import Codec
 from splatpack.codecs.columns import DTYPES, BytePlanes, CodedPlanes, Delta, Ordered, Quantised, RawPlanes
+from splatpack.codecs.floats import Floats
 from splatpack.codecs.pipeline import Pipeline
 from splatpack.codecs.rans import Tokens
 from splatpack.codecs.zstd import Zstd
@@ -222,7 +223,7 @@ def _chunk_size(plan: _Plan, sample: tuple[int, int]) -> int:
     for tokens, contexts in ((draft.geometry, splat.GEOMETRY_CONTEXTS), (draft.sh, splat.SH_CONTEXTS)):
         if tokens is not None:
             size += len(tokens.bits) + model.entropy(tokens.tokens, tokens.contexts, contexts) / 8
-    count = int(CHUNK_BYTES * (sample[1] - sample[0]) / size) // 1024 * 1024
+    count = int(CHUNK_BYTES * (sample[1] - sample[0]) / max(size, 1.0)) // 1024 * 1024
     return min(max(count, 4096), 32768)
 
 
@@ -292,6 +293,8 @@ def _column(
         [first, Delta(), planes, CodedPlanes()],
         [first, planes, RawPlanes(), Zstd()],
     ]
+    if dtype == "<f4" and not isinstance(first, Quantised):
+        candidates.append([Floats()])
     best = min((Pipeline(c) for c in candidates), key=lambda p: len(p.encode(rows)))
     return Column(name, attribute, dtype, shape, best)
 

@@ -16,6 +16,8 @@ from splatpack.scene.gaussians import Gaussians
 Vector = NDArray[np.float64]
 
 EVALUATION_VIEWS = 12
+EVALUATION_SEED = 20260101
+"""Of the cameras by which results are judged. No search and no importance may use it."""
 INSIDE_VIEWS = 3
 COVERED = 0.1
 """An inside view is kept when the scene covers this share of the picture."""
@@ -82,7 +84,7 @@ def stage(scene: Gaussians) -> Stage:
 
 
 def evaluation_cameras(
-    scene: Gaussians, width: int = 320, height: int = 240, seed: int = 20260101, *, threads: int | None = None
+    scene: Gaussians, width: int = 320, height: int = 240, seed: int = EVALUATION_SEED, *, threads: int | None = None
 ) -> list[Camera]:
     """Return the 12 views on which scenes are judged.
 

@@ -143,7 +143,7 @@ def test_refuses_to_overwrite(args: list[str], cli: Runner, folder: Path, monkey
         ["compress"],
         ["compress", "scene.ply", "--fast"],
         ["compress", "scene.ply", "--preset", "best"],
-        ["compress", "scene.ply", "--target-size", "8MB"],
+        ["compress", "scene.ply", "--no-such-option", "8MB"],
         ["compress", "scene.ply", "--step", "scale"],
         ["compress", "scene.ply", "--threads", "0"],
         ["compress", "scene.ply", "--prune", "1.5"],

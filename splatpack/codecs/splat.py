@@ -15,7 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splatpack.codecs.kernels import splat as kernels
+from splatpack.codecs.kernels import colour as colour_kernels
+from splatpack.codecs.kernels import lattice as lattice_kernels
+from splatpack.codecs.kernels import sh as sh_kernels
+from splatpack.codecs.kernels import shape as shape_kernels
 from splatpack.codecs.model import Model
 from splatpack.codecs.rans import TokenReader, Tokens, TokenWriter, zigzag
 from splatpack.errors import CorruptError
@@ -152,7 +155,7 @@ def canonicalise(scales: Float32, quats: Float32) -> tuple[NDArray[np.float64], 
     """Return equivalent (scales (n, 3) descending, quats (n, 4) with w >= 1/2), float64."""
     n = len(scales)
     s, q = np.empty((n, 3)), np.empty((n, 4))
-    kernels.canonical(scales, quats, s, q)
+    shape_kernels.canonical(scales, quats, s, q)
     return s, q
 
 
@@ -186,9 +189,9 @@ def quantise(
     opacities = np.clip(arrays["opacities"], OPACITY_RANGE[0], OPACITY_RANGE[1])
     scale, opacity, rotation = np.empty((3, n), np.int64), np.empty(n, np.int64), np.empty((3, n), np.int64)
     steps = np.stack([p.scale, p.rotation, p.opacity])
-    kernels.quantise_shape(s, q, np.ascontiguousarray(opacities), classes, steps, scale, opacity, rotation)
+    shape_kernels.quantise_shape(s, q, np.ascontiguousarray(opacities), classes, steps, scale, opacity, rotation)
     colour = np.empty((3, n), np.int64)
-    kernels.quantise_colour(arrays["sh0"].reshape(n, 3), classes, p.colour, weights, beta, colour)
+    colour_kernels.quantise_colour(arrays["sh0"].reshape(n, 3), classes, p.colour, weights, beta, colour)
     return Symbols(classes, codes, scale, opacity, rotation, colour)
 
 
@@ -245,7 +248,7 @@ def geometry_tokens(sym: Symbols, means: Float32, p: SplatParams) -> tuple[Token
         _put_colour(out, sym, p, cls)
     if "means" in p.attributes:
         values, widths = np.empty(n, np.int64), np.empty(n, np.int64)
-        kernels.quantise_positions(
+        lattice_kernels.quantise_positions(
             means, sym.codes, scale, sym.classes, p.slope, p.position, SIDES, SIZES, p.lattice, values, widths
         )
         out.raw(values, widths)
@@ -257,7 +260,7 @@ def _put_colour(out: TokenWriter, sym: Symbols, p: SplatParams, cls: UInt16) -> 
     v = []
     for k in range(3):
         residual = sym.colour[k].copy()
-        kernels.predict_colour(residual, sym.classes, p.colour, scratch, 0)
+        colour_kernels.predict_colour(residual, sym.classes, p.colour, scratch, 0)
         v.append(zigzag(residual))
     out.plane(v[0], LUMA + cls)
     out.plane(v[1], CHROMA1 + 4 * cls + _level(v[0]))
@@ -273,7 +276,7 @@ def sh_tokens(shN: Float32, classes: UInt8, p: SplatParams) -> Tokens:
     """Return the tokens of an SH section for ``shN`` float32 (n, K, 3) in the chunk's order."""
     n, k, _ = shN.shape
     symbols, masks = np.empty((3, k, n), np.int16), np.empty(n, np.uint8)
-    kernels.quantise_sh(shN, classes, p.sh, symbols, masks)
+    sh_kernels.quantise_sh(shN, classes, p.sh, symbols, masks)
     head = TokenWriter(n * (3 * k + 1), 16)
     head.plane(masks.astype(np.int64), MASK + classes.astype(np.uint16))
     tokens, contexts, starts = head._tokens, head._contexts, head._starts
@@ -281,7 +284,7 @@ def sh_tokens(shN: Float32, classes: UInt8, p: SplatParams) -> Tokens:
     picked, runs = np.empty(n, np.int32), np.empty(n, np.uint8)
     bit, planes = 0, 1
     for band in range(p_degree(k)):
-        bit = kernels.put_sh_band(
+        bit = sh_kernels.put_sh_band(
             symbols, masks, classes, band, BAND_FIRST[band], BAND_COUNT[band], BANDS + 96 * band,
             picked, runs, tokens, contexts, starts, planes, bits, bit,
         )  # fmt: skip
@@ -325,7 +328,7 @@ def decode_geometry(
     _check_range(what, scale, opacity, rotation)
     means = np.zeros((n, 3), np.float32)
     if "means" in p.attributes:
-        reader.bit = kernels.decode_positions(
+        reader.bit = lattice_kernels.decode_positions(
             codes, scale, classes, p.slope, p.position, SIDES, SIZES, p.lattice,
             reader.bits, reader.bit, reader.end, means,
         )  # fmt: skip
@@ -415,7 +418,7 @@ class _Planes:
         self._plane(CHROMA2 + 4 * c + _level(np.maximum(out[0], out[1])), out[2])
         values = np.empty(self._n, np.int64)
         for k in range(3):
-            if kernels.predict_colour(out[k], self._classes, self._p.colour, values, 1) < 0:
+            if colour_kernels.predict_colour(out[k], self._classes, self._p.colour, values, 1) < 0:
                 raise CorruptError("geometry section: a colour symbol outside 16 bits.")
         return out
 
@@ -433,7 +436,9 @@ def _dequantise(
     scales, quats = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32)
     opacities, sh0 = np.empty(n, np.float32), np.empty((n, 1, 3), np.float32)
     steps = np.stack([p.scale, p.rotation, p.opacity, p.colour])
-    kernels.dequantise(scale, opacity, rotation, colour, classes, steps, scales, opacities, quats, sh0.reshape(n, 3))
+    shape_kernels.dequantise(
+        scale, opacity, rotation, colour, classes, steps, scales, opacities, quats, sh0.reshape(n, 3)
+    )
     return {"scales": scales, "quats": quats, "opacities": opacities, "sh0": sh0}
 
 
@@ -461,7 +466,7 @@ def decode_sh(
         for ch in range(3):
             base = BANDS + 96 * band + (48 if ch else 0)
             for k in range(BAND_FIRST[band], BAND_FIRST[band] + BAND_COUNT[band]):
-                status = kernels.get_sh_plane(
+                status = sh_kernels.get_sh_plane(
                     picked, len(picked), classes, base, n, model.context_map, runs, scratch, model.slots,
                     reader.states, reader.words, reader.word, reader.bits, reader.bit, reader.end,
                     cursors, k, symbols[ch],
@@ -471,5 +476,5 @@ def decode_sh(
                 reader.word, reader.bit = int(cursors[0]), int(cursors[1])
     reader.finish()
     shN = np.empty((n, coefficients, 3), np.float32)
-    kernels.dequantise_sh(symbols, classes, p.sh, shN)
+    sh_kernels.dequantise_sh(symbols, classes, p.sh, shN)
     return shN

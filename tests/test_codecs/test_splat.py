@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splatpack.codecs import model, splat
-from splatpack.codecs.kernels import splat as kernels
+from splatpack.codecs.kernels import colour as colour_kernels
+from splatpack.codecs.kernels import lattice as lattice_kernels
 from splatpack.codecs.rans import zigzag
 from splatpack.errors import CorruptError, LimitError, SplatpackError
 from splatpack.limits import Limits
@@ -126,10 +127,10 @@ def test_colour_prediction_inverts_and_agrees_with_the_reference(n: int, seed: i
     classes = rng.integers(0, 8, n).astype(np.uint8)
     steps = rng.integers(1, 1 << 20, 8)
     work, scratch = symbols.copy(), np.empty(n, np.int64)
-    kernels.predict_colour(work, classes, steps, scratch, 0)
+    colour_kernels.predict_colour(work, classes, steps, scratch, 0)
     assert work.tolist() == reference.predict(symbols.tolist(), steps[classes].tolist())
     work = zigzag(work)
-    assert kernels.predict_colour(work, classes, steps, scratch, 1) == 0
+    assert colour_kernels.predict_colour(work, classes, steps, scratch, 1) == 0
     assert (work == symbols).all()
 
 
@@ -143,7 +144,7 @@ def test_sides_are_integer_cube_roots() -> None:
 def test_morton_codes_interleave_the_lattice() -> None:
     means = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [5, 3, 6], [1e9, -1e9, 0]], np.float32)
     codes = np.empty(6, np.int64)
-    kernels.morton_codes(means, 0.0, 0.0, 0.0, 1.0, codes)
+    lattice_kernels.morton_codes(means, 0.0, 0.0, 0.0, 1.0, codes)
     top = sum(1 << (3 * k) for k in range(19))
     assert codes.tolist() == [0, 1, 2, 4, 0b101_110_011, top]
 

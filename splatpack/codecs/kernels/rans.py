@@ -111,6 +111,30 @@ def decode_plane(
     return p
 
 
+@kernel(int64(int64, rw(uint8), int64, rw(uint8), int64), inline=True)
+def put_token(v: Int, tokens: NDArray[Any], at: Int, bits: NDArray[Any], bit: Int) -> Int:
+    """Store the token of ``v`` (0 to 2^57 - 1) and its raw bits. Return the next bit position, -2 without room."""
+    if v < 32:
+        tokens[at] = v
+        return bit
+    e = np.int64(5)
+    while (v >> (e + 1)) != 0:
+        e += 1
+    tokens[at] = 32 + 4 * (e - 5) + ((v >> (e - 2)) & 3)
+    if bit > np.int64(bits.size) * 8 - 64:
+        return np.int64(-2)
+    extra = v & ((1 << (e - 2)) - 1)
+    byte = bit >> 3
+    head = bit & 7
+    bits[byte] |= (extra << head) & 255
+    done = 8 - head
+    while done < e - 2:
+        byte += 1
+        bits[byte] = (extra >> done) & 255
+        done += 8
+    return bit + e - 2
+
+
 @kernel(int64(ro(int64), ro(uint16), rw(uint8), rw(uint16), int64, rw(uint8), int64))
 def put_plane(
     values: NDArray[Any],
@@ -126,31 +150,14 @@ def put_plane(
     Return the next bit position, -1 when a value is negative or above 2^57 - 1, -2 when ``bits`` is too short. A value
     takes at most 54 raw bits. Bits are little-endian within bytes; ``bits`` must be zero from ``bit`` on.
     """
-    room = np.int64(bits.size) * 8 - 64
     for i in range(values.size):
         v = values[i]
         if v < 0 or v >= (1 << 57):
             return -1
         token_contexts[start + i] = contexts[i]
-        if v < 32:
-            tokens[start + i] = v
-            continue
-        e = np.int64(5)
-        while (v >> (e + 1)) != 0:
-            e += 1
-        tokens[start + i] = 32 + 4 * (e - 5) + ((v >> (e - 2)) & 3)
-        if bit > room:
+        bit = put_token(v, tokens, start + i, bits, bit)
+        if bit < 0:
             return -2
-        extra = v & ((1 << (e - 2)) - 1)
-        byte = bit >> 3
-        head = bit & 7
-        bits[byte] |= (extra << head) & 255
-        done = 8 - head
-        while done < e - 2:
-            byte += 1
-            bits[byte] = (extra >> done) & 255
-            done += 8
-        bit += e - 2
     return bit
 
 

@@ -110,13 +110,14 @@ def cut(codes: NDArray[np.int64], target: int) -> list[tuple[int, int]]:
 
     A border between rows i - 1 and i is as coarse as the highest bit in which their codes differ. From each start the
     coarsest border between 3/4 and 5/4 of the target is taken, the one nearest to the target on ties, so that chunks
-    are unions of few octree cells and their boxes are tight. The last one has at least half of the target.
+    are unions of few octree cells and their boxes are tight. The last one has at least 9/16 of the target.
     """
     n = len(codes)
     cuts = [0]
-    while n - cuts[-1] > target + target // 4:
+    least = 9 * target // 16
+    while n - cuts[-1] > 3 * target // 4 + least + 1:
         start = cuts[-1]
-        a, b = start + 3 * target // 4, min(start + target + target // 4, n - target // 2)
+        a, b = start + 3 * target // 4, min(start + target + target // 4, n - least)
         coarse = codes[a:b] ^ codes[a - 1 : b - 1]
         level = np.frexp(coarse.astype(np.float64))[1]
         best = np.nonzero(level == level.max())[0] + a

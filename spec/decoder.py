@@ -266,9 +266,10 @@ CODECS = {  # parameters of each codec of columns.md
     "byte-planes": ("size", "components"),
     "raw": (),
     "planes": (),
+    "floats": (),
     "zstd": (),
 }
-SERIALIZERS = ("raw", "planes")
+SERIALIZERS = ("raw", "planes", "floats")
 
 
 def attribute_shape(name: str, degree: int) -> tuple[int, ...]:
@@ -319,7 +320,7 @@ CHAINS = {
     for delta in ("", " delta")
     for last in ("planes", "raw")
     for packed in ("", " zstd")
-}
+} | {"floats"}
 
 
 def parse_column(value: Any, degree: int, what: str) -> Column:
@@ -338,7 +339,7 @@ def parse_column(value: Any, degree: int, what: str) -> Column:
     codecs = [parse_codec(codec, what) for codec in array(column["pipeline"], 1, 8, f"{what}.pipeline")]
     ids = [codec["id"] for codec in codecs]
     check(" ".join(ids) in CHAINS, f"{what}.pipeline: {ids} is not a chain that section 1 of columns.md allows")
-    split = ids.index("byte-planes") + 1
+    split = next(i for i, codec in enumerate(ids) if codec in SERIALIZERS)
     result = Column(name, attribute, dtype, shape, tuple(codecs[:split]), ids[split], len(ids) - split - 1)
     check_types(result, what)
     return result
@@ -363,6 +364,9 @@ def parse_codec(value: Any, what: str) -> dict[str, Any]:
 
 def check_types(column: Column, what: str) -> None:
     """Follow the types backwards through the transforms: planes of bytes must become the column."""
+    if column.serializer == "floats":
+        check(column.dtype == "<f4", f"{what}: floats for {column.dtype}")
+        return
     check(bool(column.transforms) and column.transforms[-1]["id"] == "byte-planes", f"{what}: planes of what?")
     now = ""
     for codec in reversed(column.transforms):
@@ -841,6 +845,8 @@ def decode_column(data: bytes, n: int, column: Column, budget: Budget) -> Array:
     for _ in range(column.compressors):
         data = Zstandard(data, budget).decode()
     cursor = Cursor(data, f"column {column.name}")
+    if column.serializer == "floats":
+        return decode_floats(cursor, n, column.components, budget).reshape(n, *column.shape)
     size, components = column.transforms[-1]["size"], column.components
     count = size * components
     check(cursor.uint(2) == count, f"{cursor.what}: wrong number of planes")
@@ -876,6 +882,119 @@ def coded_planes(cursor: Cursor, count: int, n: int) -> Array:
         stream.end()
     check(len(coded) > 0 or model_size == 0, f"{cursor.what}: a model without planes")
     return planes
+
+
+PIECE_SHIFTS = (23, 31, 20, 16, 8, 0)
+PIECE_LIMITS = (255, 1, 7, 15, 255, 255)
+
+
+def decode_floats(cursor: Cursor, n: int, components: int, budget: Budget) -> Array:
+    """The serializer `floats`: float32 (n, components)."""
+    what = cursor.what
+    flags, zero = cursor.uint(1), cursor.uint(1)
+    check(flags <= 7 and zero == 0, f"{what}: unknown flags")
+    check(cursor.uint(2) == components, f"{what}: wrong number of components")
+    check(cursor.uint(4) == n, f"{what}: wrong number of rows")
+    m, model_size = cursor.uint(4), cursor.uint(4)
+    check(1 <= m <= n and (m == n or flags & 1 == 1), f"{what}: {m} coded rows of {n}")
+    unit = flags & 2 == 2
+    check(not unit or components == 4, f"{what}: rotations of {components} components")
+    bases = list(cursor.take(components))
+    check(all(bases), f"{what}: a base of 0")
+    model = parse_model(cursor.take(model_size), 365)
+    budget.spend(40 * m * components)
+    pieces = np.zeros((components, 6, m), np.int64)  # by component, piece and position
+    if not flags & 4:
+        low = np.frombuffer(cursor.take(2 * components * m), np.uint8)
+        pieces[:, 4:] = low.reshape(2, components, m).transpose(1, 0, 2)
+    stream = TokenStream(cursor.take(cursor.left), model)
+    check(stream.raw_bytes.size == 0, f"{what}: raw bits")
+    distances = stream.tokens(np.full(n, 364)) if flags & 1 else np.zeros(n, np.int64)
+    check((distances <= np.arange(n)).all(), f"{what}: a copy of nothing")
+    coded = np.flatnonzero(distances == 0)
+    check(len(coded) == m, f"{what}: wrong number of coded rows")
+    runs = [np.arange(lane * (m // 32) + min(lane, m % 32), m) for lane in range(32)]
+    row_of = np.array([runs[p % 32][p // 32] for p in range(m)])
+
+    numbers = np.zeros((m, components), np.uint32)  # by coded row
+    nothing = np.zeros((6, m), np.int64)
+    left = nothing
+    for j in [1, 2, 3, 0] if unit else range(components):
+        own = pieces[j]
+        guide = None
+        if unit and j == 0:
+            guide = cut(unit_w(numbers[row_of]), bases[0])
+        for first in range(0, m, 32):
+            here = slice(first, min(first + 32, m))
+            there = slice(here.start - 32, here.stop - 32)
+            before = guide[:, here] if guide is not None else own[:, there] if first else nothing[:, here]
+            for piece in range(6 if flags & 4 else 4):
+                contexts = float_contexts(piece, own[:, here], left[:, here], before, guide is not None)
+                token = stream.tokens(contexts)
+                check((token <= PIECE_LIMITS[piece]).all(), f"{what}: a token out of range")
+                follows = (contexts == 359) | (contexts == 362)
+                own[piece, here] = np.where(follows, (token + before[piece]) % 256, token)
+        exponent = np.where(own[0] == 0, 0, 1 + (bases[j] - own[0]) % 255)
+        bits = exponent << 23
+        for piece in range(1, 6):
+            bits |= own[piece] << PIECE_SHIFTS[piece]
+        numbers[row_of, j] = bits
+        left = own
+    stream.end()
+    result = np.zeros((n, components), np.uint32)
+    result[coded] = numbers
+    for i in np.flatnonzero(distances):
+        result[i] = result[i - distances[i]]
+    return result.view(np.float32)
+
+
+def cut(values: NDArray[np.float32], base: int) -> Ints:
+    """The six pieces of numbers."""
+    bits = values.view(np.uint32).astype(np.int64)
+    exponent = (bits >> 23) & 255
+    x = np.where(exponent == 0, 0, 1 + (base - exponent) % 255)
+    return np.array([x, *((bits >> PIECE_SHIFTS[i]) & PIECE_LIMITS[i] for i in range(1, 6))])
+
+
+def unit_w(rotations: NDArray[np.uint32]) -> NDArray[np.float32]:
+    """The first component of unit rotations, from the bits of the others."""
+    with np.errstate(all="ignore"):
+        x, y, z = rotations[:, 1:].copy().view(np.float32).astype(np.float64).T
+        rest = 1 - ((x * x + y * y) + z * z)
+        rest[~(rest > 0)] = 0
+        return np.asarray(np.sqrt(rest).astype(np.float32))
+
+
+def float_contexts(piece: int, own: Ints, left: Ints, before: Ints, guided: bool) -> Ints:
+    """The contexts of one piece at some positions; pieces that are still to come are not looked at."""
+
+    def same(other: Ints, count: int) -> Array:
+        return np.asarray((own[:count] == other[:count]).all(axis=0))
+
+    def near(other: Ints) -> Ints:
+        return np.clip(other[0] - own[0], -2, 2) + 2
+
+    def top(other: Ints) -> Ints:
+        above = np.where(other[0] > own[0], 9, 10)
+        return np.where(same(other, 2), other[2], np.where(own[1] != other[1], 8, above))
+
+    if piece == 0:
+        return 10 * np.minimum(left[0], 9) + np.minimum(before[0], 9)
+    if piece == 1:
+        return 100 + ((5 * left[1] + near(left)) * 2 + before[1]) * 5 + near(before)
+    if guided:
+        before = before.copy()
+        before[1] = own[1]
+    if piece == 2:
+        found = 200 + 11 * top(before) + top(left)
+    elif piece == 3:
+        step = np.where(same(before, 2), before[2] - own[2], 9)
+        found = np.where(step == -1, 354, np.where(step == 1, 355, 356))
+        found = np.where(same(left, 3), 338 + left[3], found)
+        found = np.where(same(before, 3), 322 + before[3], found)
+    else:
+        found = np.where(same(before, piece), 359, 358) + 3 * (piece - 4)
+    return np.where(own[0] == 0, (321, 357, 360, 363)[piece - 2], found)
 
 
 def undo(codec: dict[str, Any], values: Array, what: str) -> Array:

@@ -124,6 +124,20 @@ def with_extras(scene: Gaussians) -> Gaussians:
     return replace(scene, extras=extras)
 
 
+def clones(seed: int, degree: int = 1) -> Gaussians:
+    """Rotations of unit length, and Gaussians that stand twice: the columns go through `floats`."""
+    scene = synth.scene(300, degree, seed=seed)
+    norm = np.sqrt((scene.quats.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+    scene = replace(scene, quats=(scene.quats / norm).astype(np.float32))
+    return scene.take(np.arange(400) % 300)
+
+
+def halves(scene: Gaussians) -> Gaussians:
+    """Numbers that 16-bit floats hold."""
+    half = {name: getattr(scene, name).astype(np.float16).astype(np.float32) for name in ATTRIBUTES}
+    return replace(scene, **half)
+
+
 def good() -> dict[str, tuple[bytes, str]]:
     """Name to (file, what it shows)."""
     everything = ATTRIBUTES
@@ -149,6 +163,10 @@ def good() -> dict[str, tuple[bytes, str]]:
         "outlier": (make(outlier), "positions far from the core: large Morton steps"),
         "empty-bands": (make(empty), "SH bands that are zero"),
         "lossless": (make(synth.scene(80, 1, seed=13), exact=everything), "every attribute exact, no splat codec"),
+        "lossless-clones": (
+            make(clones(seed=26), exact=everything), "floats: copied rows, unit rotations, low bytes raw",
+        ),
+        "lossless-short": (make(halves(clones(seed=27, degree=0)), exact=everything), "floats: low bytes coded"),
         "lossless-order": (
             make(with_extras(synth.scene(80, 0, seed=14)), exact=everything, keep_order=True),
             "extra columns, order kept",
@@ -198,6 +216,7 @@ def bad() -> dict[str, tuple[bytes, str]]:
     a = make(synth.scene(60, 1, seed=31))
     two = make(synth.scene(600, 0, seed=32), chunk=256)
     exact = make(synth.scene(60, 0, seed=33), exact=("means",))
+    clone = make(clones(seed=34, degree=0), exact=("quats",))
     pages = paged()
     flipped = bytearray(a)
     flipped[len(a) - 60] ^= 16
@@ -271,6 +290,14 @@ def bad() -> dict[str, tuple[bytes, str]]:
         "box": (rebuilt(a, low=(50.0, 50.0, 50.0), high=(51.0, 51.0, 51.0)), "centres outside the box"),
         "column-short": (rebuilt(exact, _cut(2, 1)), "a column section one byte short"),
         "column-length": (rebuilt(exact, _patch(2, 0, u32.pack(2**31))), "a column of 2^31 bytes"),
+        "floats-chain": (
+            rebuilt(clone, meta=_profile(lambda p: p["columns"][0]["pipeline"].append({"id": "zstd"}))),
+            "a compressor behind floats",
+        ),
+        "floats-flags": (rebuilt(clone, _patch(2, 4, b"\x0b")), "an unknown flag of floats"),
+        "floats-rows": (rebuilt(clone, _patch(2, 12, u32.pack(299))), "fewer rows than the copies leave"),
+        "floats-base": (rebuilt(clone, _patch(2, 20, b"\0")), "a base of 0"),
+        "floats-unit": (rebuilt(clone, _patch(2, 4, b"\x01")), "components in another order than they were coded in"),
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from splatpack.codecs.base import Array, Codec, Compressor, Serializer, Transform
 from splatpack.codecs.columns import BytePlanes, Delta, Ordered, Quantised
+from splatpack.codecs.floats import Floats
 from splatpack.codecs.registry import build
 from splatpack.errors import CorruptError
 from splatpack.limits import Limits
@@ -45,7 +46,7 @@ class Pipeline:
     def check_column(self, dtype: np.dtype[Any], components: int) -> None:
         """Check that this is a chain for a column (``spec/codecs/columns.md``).
 
-        That is: ordered or quantised, maybe delta, byte-planes, planes or raw, maybe zstd.
+        That is: ordered or quantised, maybe delta, byte-planes, planes or raw, maybe zstd; or floats alone.
 
         Parameters
         ----------
@@ -59,6 +60,8 @@ class Pipeline:
         CorruptError
             Another chain, or codecs that do not fit the column.
         """
+        if len(self.codecs) == 1 and isinstance(self.serializer, Floats) and dtype == np.float32:
+            return
         ids = [c.id for c in self.codecs if not isinstance(c, Delta)]
         first, planes = self.codecs[0], self.codecs[len(self.transforms) - 1]
         fits = isinstance(planes, BytePlanes) and planes.components == components
@@ -73,6 +76,7 @@ class Pipeline:
             not fits
             or delta not in ([], [1])
             or len(ids) > 4
+            or isinstance(self.serializer, Floats)
             or ids[1] != BytePlanes.id
             or len(self.transforms) != 2 + len(delta)
         ):

@@ -6,11 +6,12 @@ from typing import Any
 
 from splatpack.codecs.base import Codec
 from splatpack.codecs.columns import BytePlanes, CodedPlanes, Delta, Ordered, Quantised, RawPlanes
+from splatpack.codecs.floats import Floats
 from splatpack.codecs.zstd import Zstd
 from splatpack.errors import CorruptError, UnsupportedError
 
 CODECS: dict[str, type[Codec]] = {
-    c.id: c for c in (Ordered, Quantised, Delta, BytePlanes, RawPlanes, CodedPlanes, Zstd)
+    c.id: c for c in (Ordered, Quantised, Delta, BytePlanes, RawPlanes, CodedPlanes, Floats, Zstd)
 }
 
 

@@ -276,7 +276,7 @@ def _write_spk(
 
 
 SEARCH_VIEWS = 48
-"""Views from which importance is measured for a search: 16 leave it noisier, 0.6 dB in the mean and 2.5 in the worst."""
+"""Views from which importance is measured for a search; 16 leave it noisier, by 0.6 dB (worst view: 2.5)."""
 
 QUALITY_BYTES = 160
 """What the measured quality takes in the metadata, at most."""

@@ -66,13 +66,14 @@ def render(
     size = (camera.height, camera.width)
     result = RenderResult(np.empty((*size, 3), np.float32), np.empty(size, np.float32), np.empty(size, np.float32))
     behind = np.array(background, np.float32)
+    no_trace = np.empty((0, PIXELS), np.float32), np.empty((0, PIXELS), np.int32)
 
     def work(band: int) -> None:
         lists = view.band_lists(band)
         buffer = np.empty(5 * PIXELS, np.float32)
         shade_band(
             view.ellipses, view.depths, view.rgb, view.boxes, *lists, behind, band, buffer,
-            result.color, result.depth, result.alpha,
+            result.color, result.depth, result.alpha, *no_trace,
         )  # fmt: skip
 
     for _ in ordered_map(work, range(view.bands), threads):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splatpack.scene.cameras import Camera
-from splatpack.scene.gaussians import Gaussians
+from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 
 Array = NDArray[np.float64]
 
@@ -20,6 +22,19 @@ class Picture:
     alpha: Array
     weights: Array
     """Sum over the pixels of w^2, per Gaussian."""
+
+
+@dataclass
+class Exact:
+    """The attributes of a scene in float64."""
+
+    means: Array
+    scales: Array
+    quats: Array
+    opacities: Array
+    sh0: Array
+    shN: Array
+    antialiased: bool
 
 
 def rotations(quats: Array) -> Array:
@@ -48,7 +63,7 @@ def basis(d: Array) -> Array:
     )  # fmt: skip
 
 
-def colours(scene: Gaussians, camera: Camera) -> Array:
+def colours(scene: Gaussians | Exact, camera: Camera) -> Array:
     way = scene.means.astype(np.float64) - camera.position
     way /= np.linalg.norm(way, axis=1, keepdims=True)
     k = scene.shN.shape[1]
@@ -57,7 +72,7 @@ def colours(scene: Gaussians, camera: Camera) -> Array:
     return np.asarray(np.maximum(rgb, 0.0))
 
 
-def covariances(scene: Gaussians, camera: Camera, view: Array) -> Array:
+def covariances(scene: Gaussians | Exact, camera: Camera, view: Array) -> Array:
     """Screen covariances before dilation, (N, 2, 2)."""
     turn = rotations(scene.quats.astype(np.float64))
     sigma = turn * np.exp(2 * scene.scales.astype(np.float64))[:, None, :] @ turn.transpose(0, 2, 1)
@@ -104,3 +119,56 @@ def render(
     alpha = 1 - through
     depth = np.divide(depth, alpha, out=np.zeros_like(depth), where=alpha > 0)
     return Picture(np.clip(color + through[..., None] * np.array(background), 0, 1), depth, alpha, weights)
+
+
+class Smooth:
+    """The picture as a smooth function of the attributes, for finite differences.
+
+    What makes the real one jump is fixed as it is for ``scene``: the order, which pixels a Gaussian reaches (alpha of
+    1/255), where a pixel is opaque. No Gaussian may be behind the near plane; the picture is not clamped to [0, 1].
+    """
+
+    def __init__(self, scene: Gaussians, camera: Camera, background: tuple[float, float, float]) -> None:
+        self.camera, self.background, self.antialiased = camera, np.array(background), scene.antialiased
+        self.base: dict[str, Array] = {name: getattr(scene, name).astype(np.float64) for name in ATTRIBUTES}
+        depth = scene.means.astype(np.float64) @ camera.viewmat[2, :3] + camera.viewmat[2, 3]
+        self.order = np.argsort(depth.astype(np.float32), kind="stable")
+        alpha = self.alphas(Exact(**self.base, antialiased=self.antialiased))[self.order]
+        self.blended = np.zeros(alpha.shape, bool)
+        through = np.ones(alpha.shape[1:])
+        for mask, a in zip(self.blended, alpha, strict=True):
+            mask[:] = (a >= 1 / 255) & (through >= 1e-4)
+            through *= 1 - np.where(mask, a, 0)
+
+    def alphas(self, scene: Exact) -> Array:
+        view = scene.means @ self.camera.viewmat[:3, :3].T + self.camera.viewmat[:3, 3]
+        cov = covariances(scene, self.camera, view)
+        wide = cov + 0.3 * np.eye(2)
+        opacity = 1 / (1 + np.exp(-scene.opacities))
+        if scene.antialiased:
+            opacity = opacity * np.sqrt(np.linalg.det(cov) / np.linalg.det(wide))
+        centre = (view @ self.camera.K.T)[:, :2] / view[:, 2:]
+        grid = np.meshgrid(np.arange(self.camera.width) + 0.5, np.arange(self.camera.height) + 0.5)
+        d = np.stack(grid, axis=-1)[None] - centre[:, None, None]
+        power = -0.5 * np.einsum("nyxi,nij,nyxj->nyx", d, np.linalg.inv(wide), d)
+        return np.asarray(np.minimum(0.99, opacity[:, None, None] * np.exp(power)))
+
+    def picture(self, attributes: Mapping[str, Any]) -> Array:
+        scene = Exact(**{**self.base, **attributes}, antialiased=self.antialiased)
+        alpha = np.where(self.blended, self.alphas(scene)[self.order], 0)
+        through = np.cumprod(1 - alpha, axis=0)
+        weights = alpha * np.concatenate([np.ones_like(through[:1]), through[:-1]])
+        color = np.einsum("nyx,nc->yxc", weights, colours(scene, self.camera)[self.order])
+        return np.asarray(color + through[-1][..., None] * self.background)
+
+    def slopes(self, name: str, weights: Array, picks: NDArray[Any], step: float = 1e-5) -> Array:
+        """Central differences of sum(weights * picture) for the elements ``picks`` of the flattened attribute."""
+        out = np.empty(len(picks))
+        for k, pick in enumerate(picks):
+            sides = []
+            for way in (step, -step):
+                moved = self.base[name].copy()
+                moved.reshape(-1)[pick] += way
+                sides.append(float((weights * self.picture({name: moved})).sum()))
+            out[k] = (sides[0] - sides[1]) / (2 * step)
+        return out

@@ -67,6 +67,15 @@ def blend_row(row: NDArray[Any], q0: Any, q1: Any, q2: Any, r: Any, g: Any, b: A
     return 0
 
 
+@kernel(int64(ro(float32), rw(int32), int64), inline=True)
+def mark_row(row: NDArray[Any], last: NDArray[Any], m: int) -> int:
+    """Write ``m`` into ``last`` of the 16 pixels at the front of ``row`` that are not yet opaque."""
+    place = np.int32(m)
+    for x in range(TILE):
+        last[x] = place if row[x] >= FINISHED else last[x]
+    return 0
+
+
 @kernel(int64(ro(float32), int64, rw(int64)), inline=True)
 def rows_left(through: NDArray[Any], rows: int, live: NDArray[Any]) -> int:
     """Clear ``live`` of the rows of a tile whose pixels are all opaque; return how many rows are left."""
@@ -109,7 +118,7 @@ def write_tile(
 @kernel(
     int64(
         ro(float64, 2), ro(float32), ro(float32, 2), ro(int16, 2), ro(int64), ro(int32), ro(float32), int64,
-        rw(float32), rw(float32, 3), rw(float32, 2), rw(float32, 2),
+        rw(float32), rw(float32, 3), rw(float32, 2), rw(float32, 2), rw(float32, 2), rw(int32, 2),
     )
 )  # fmt: skip
 def shade_band(
@@ -125,6 +134,8 @@ def shade_band(
     color: NDArray[Any],
     depth: NDArray[Any],
     alpha: NDArray[Any],
+    through: NDArray[Any],
+    latest: NDArray[Any],
 ) -> int:
     """Blend one band: alpha = min(0.99, o exp(p)), nothing below 1/255, a pixel ends below a transmittance of 1e-4.
 
@@ -144,7 +155,11 @@ def shade_band(
         Transmittance, r, g, b, depth of the 256 pixels of a tile.
     color, depth, alpha : float32 (H, W, 3), (H, W), (H, W), rows of the band written
         Colour in [0, 1]; expected depth (sum of w z over sum of w, 0 where nothing is); sum of w.
+    through, latest : float32 (columns, 256), int32 (columns, 256), written; or both (0, 256)
+        For the backward pass: what passes each pixel of each tile in the end, and the place in ``members`` of the last
+        Gaussian whose ellipse can reach the pixel's row and that was blended there, or -1.
     """
+    trace = latest.shape[0] > 0
     height = depth.shape[0]
     top = band * TILE
     rows = min(TILE, height - top)
@@ -155,6 +170,9 @@ def shade_band(
             buffer[k] = ONE
         for k in range(PIXELS, 5 * PIXELS):
             buffer[k] = ZERO
+        if trace:
+            for k in range(PIXELS):
+                latest[column, k] = -1
         for y in range(TILE):
             live[y] = 1
         first = starts[column]
@@ -185,9 +203,14 @@ def shade_band(
                     peak = min(max(h1 * inverse, -7.5), 7.5)
                     if live[y] == 0 or h0 + peak * (h1 - 0.5 * ca * peak) < -5.5413:
                         continue
+                    if trace:
+                        mark_row(buffer[y * TILE :], latest[column, y * TILE :], m)
                     blend_row(buffer[y * TILE :], np.float32(h0), np.float32(h1), q2, r, g, b, z)
             first = last
             if rows_left(buffer, rows, live) == 0:
                 break
         write_tile(buffer, background, left, top, color, depth, alpha)
+        if trace:
+            for k in range(PIXELS):
+                through[column, k] = buffer[k]
     return 0

@@ -131,11 +131,10 @@ def test_entropy_decode(benchmark: BenchmarkFixture, coded: tuple[NDArray[np.int
     values, tokens, fitted = coded
     data = memoryview(tokens.encode(fitted))
     contexts = tokens.contexts[:PLANE]
-    scratch = np.empty(PLANE, np.uint8)
 
     def run() -> list[NDArray[np.int64]]:
         reader = TokenReader(data, fitted, Limits(), "benchmark")
-        planes = [reader.plane(contexts, scratch, np.empty(PLANE, np.int64)) for _ in range(PLANES)]
+        planes = [reader.plane(contexts, np.empty(PLANE, np.int64)) for _ in range(PLANES)]
         reader.finish()
         return planes
 

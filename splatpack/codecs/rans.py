@@ -133,23 +133,23 @@ class TokenReader:
         self.end = raw * 8
         self.word = 0
         self.bit = 0
+        self._cursors = np.zeros(2, np.int64)
 
-    def plane(
-        self, contexts: NDArray[np.uint16], scratch: NDArray[np.uint8], out: NDArray[np.int64], *, signed: bool = False
-    ) -> NDArray[np.int64]:
+    def plane(self, contexts: NDArray[np.uint16], out: NDArray[np.int64], *, signed: bool = False) -> NDArray[np.int64]:
         """Decode the next plane into ``out``, int64 (n,), for n contexts, and return it.
 
-        ``scratch`` is uint8 of at least n; ``signed`` undoes the zigzag.
+        ``signed`` undoes the zigzag.
         """
-        n = len(contexts)
-        self.word = kernels.decode_plane(
-            n, contexts, self.model.context_map, self.model.slots, self.states, self.words, self.word, scratch
-        )
-        if self.word < 0:
-            raise CorruptError(f"{self.what}: the coded words end early.")
-        self.bit = kernels.expand_tokens(n, scratch, self.bits, self.bit, self.end, int(signed), out)
-        if self.bit < 0:
-            raise CorruptError(f"{self.what}: the raw bits end early, or a token is unknown.")
+        cursors = self._cursors
+        cursors[0], cursors[1] = self.word, self.bit
+        status = kernels.take_plane(
+            contexts, self.model.context_map, self.model.slots, self.states, self.words, self.bits, self.end,
+            int(signed), cursors, out,
+        )  # fmt: skip
+        if status < 0:
+            what = "coded words end early" if status == -1 else "raw bits end early, or a token is unknown"
+            raise CorruptError(f"{self.what}: the {what}.")
+        self.word, self.bit = int(cursors[0]), int(cursors[1])
         return out
 
     def finish(self) -> None:

@@ -345,7 +345,6 @@ class _Planes:
 
     def __init__(self, n: int, reader: TokenReader, p: SplatParams) -> None:
         self._n, self._reader, self._p = n, reader, p
-        self._scratch = np.empty(n, np.uint8)
         self._classes = np.zeros(n, np.uint8)
         self._contexts = np.zeros(n, np.uint16)
 
@@ -354,7 +353,7 @@ class _Planes:
         return (np.empty if attribute in self._p.attributes else np.zeros)((rows, self._n), np.int64)
 
     def _plane(self, contexts: UInt16, out: Int64, *, signed: bool = False) -> Int64:
-        return self._reader.plane(contexts, self._scratch, out, signed=signed)
+        return self._reader.plane(contexts, out, signed=signed)
 
     def classes(self) -> UInt8:
         n = self._n
@@ -454,7 +453,7 @@ def decode_sh(
     limits.debit(n * (coefficients * 18 + 8), what)
     reader = TokenReader(data, model, limits, what)
     scratch = np.empty(n, np.uint8)
-    masks = reader.plane(MASK + classes.astype(np.uint16), scratch, np.empty(n, np.int64))
+    masks = reader.plane(MASK + classes.astype(np.uint16), np.empty(n, np.int64))
     degree = p_degree(coefficients)
     if int(masks.max()) >> degree:
         raise CorruptError(f"{what}: a band above degree {degree}.")

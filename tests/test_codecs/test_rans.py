@@ -36,8 +36,7 @@ def _encode(planes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[bytes, Model, 
 
 def _decode(data: bytes, model: Model, planes: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     reader = TokenReader(memoryview(data), model, Limits(), "test")
-    scratch = np.empty(max((len(v) for v, _ in planes), default=1) or 1, np.uint8)
-    out = [reader.plane(contexts, scratch, np.empty(len(contexts), np.int64)) for _, contexts in planes]
+    out = [reader.plane(contexts, np.empty(len(contexts), np.int64)) for _, contexts in planes]
     reader.finish()
     return out
 

@@ -198,22 +198,78 @@ def read_bits(bits: NDArray[Any], bit: Int, width: Int) -> Int:
     return v & ((1 << width) - 1)
 
 
-@kernel(int64(int64, ro(uint8), ro(uint8), int64, int64, int64, rw(int64)))
-def expand_tokens(
-    n: Int, tokens: NDArray[Any], bits: NDArray[Any], bit: Int, end: Int, signed: Int, values: NDArray[Any]
+@kernel(
+    int64(
+        ro(uint16), ro(uint8), ro(uint32), rw(uint32), ro(uint16), ro(uint8), int64, int64, rw(int64), rw(int64)
+    )
+)  # fmt: skip
+def take_plane(
+    contexts: NDArray[Any],
+    context_map: NDArray[Any],
+    slots: NDArray[Any],
+    states: NDArray[Any],
+    words: NDArray[Any],
+    bits: NDArray[Any],
+    end: Int,
+    signed: Int,
+    cursors: NDArray[Any],
+    values: NDArray[Any],
 ) -> Int:
-    """Turn tokens back into values, taking raw bits up to bit position ``end``; ``signed`` 1 undoes the zigzag.
+    """Decode a plane of values whose contexts are known; ``signed`` 1 undoes the zigzag.
 
-    Return the next bit position, -1 when the bits run out or a token is above 251.
+    ``cursors`` holds the next word and the next bit position and is moved on; bits end at ``end``. ``words`` is padded
+    by 32 entries, ``bits`` by 16 bytes. Return 0, -1 when the words run out, -2 when the bits do or a token is above 251.
     """
-    for i in range(n):
-        v: Int = np.int64(tokens[i])
-        if v >= 32:
-            e = ((v - 32) >> 2) + 5
-            width = e - 2
-            if e > 56 or bit + width > end:
+    last = np.int64(words.size) - 32
+    p = cursors[0]
+    n = np.int64(contexts.size)
+    rows = n >> 5
+    top: Int = np.int64(0)
+    for j in range(rows):
+        b = j << 5
+        for k in range(32):
+            x = np.int64(states[k])
+            t = np.int64(context_map[contexts[b + k]])
+            e = np.int64(slots[(t << 12) | (x & 4095)])
+            values[b + k] = e & 255
+            top |= e & 255
+            states[k] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
+        for k in range(32):
+            y = np.int64(states[k])
+            w = (y << 16) | np.int64(words[p])
+            low = y < 65536
+            states[k] = (w if low else y) & 0xFFFFFFFF
+            p += 1 if low else 0
+        if p > last:
+            return -1
+    for k in range(n & 31):
+        at = (rows << 5) + k
+        x = np.int64(states[k])
+        t = np.int64(context_map[contexts[at]])
+        e = np.int64(slots[(t << 12) | (x & 4095)])
+        values[at] = e & 255
+        top |= e & 255
+        x = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
+        if x < 65536:
+            x = (x << 16) | np.int64(words[p])
+            p += 1
+            if p > last:
                 return -1
-            v = ((4 | ((v - 32) & 3)) << width) | read_bits(bits, bit, width)
-            bit += width
-        values[i] = (v >> 1) ^ -(v & 1) if signed != 0 else v
-    return bit
+        states[k] = x
+    cursors[0] = p
+    bit = cursors[1]
+    if top >= 32:
+        for i in range(n):
+            v: Int = values[i]
+            if v >= 32:
+                e = ((v - 32) >> 2) + 5
+                width = e - 2
+                if e > 56 or bit + width > end:
+                    return -2
+                values[i] = ((4 | ((v - 32) & 3)) << width) | read_bits(bits, bit, width)
+                bit += width
+    cursors[1] = bit
+    if signed != 0:
+        for i in range(n):
+            values[i] = (values[i] >> 1) ^ -(values[i] & 1)
+    return 0

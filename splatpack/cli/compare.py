@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from splatpack.cli import _options
+from splatpack.cli import _options, _report
 from splatpack.cli._console import Console, decibel, size
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ SHOWN = 4
 @_options.background
 @click.option("--min-psnr", type=float, metavar="DB", help="Exit with status 1 when the mean PSNR is below.")
 @click.option("--strip", metavar="OUT.png", help="Write a picture: reference, test, error x10, for a few views.")
+@_report.option
 @_options.force
 @_options.max_memory
 def _run(
@@ -38,6 +39,7 @@ def _run(
     background: tuple[float, float, float],
     min_psnr: float | None,
     strip: str | None,
+    page: str | None,
     force: bool,
     max_memory: int | None,
     **views: Any,
@@ -56,16 +58,25 @@ def _run(
         if Path(strip).suffix.lower() != ".png":
             raise UsageError(f"--strip {strip}: expected a name ending in .png.")
         refuse([Path(strip)], force)
+    if page is not None:
+        _report.refuse(page, force, (reference, test))
     with console.progress() as progress:
         scenes = [read(p, limits=_options.limits(max_memory), threads=console.threads) for p in (reference, test)]
         cameras = _cameras(scenes[0], **views)
         if progress:
             progress("rendering", 0, 1)
-        report = compare(scenes[0], scenes[1], cameras, background=background, threads=console.threads)
+        if page is None:
+            report = compare(scenes[0], scenes[1], cameras, background=background, threads=console.threads)
+        else:
+            from splatpack.bench.page import draw
+
+            drawn = draw(scenes[0], scenes[1], cameras, background=background, threads=console.threads)
+            report = drawn.report
+            _report.write(page, scenes, drawn, (reference, test), _facts(report, cameras), force=force)
         if strip is not None:
             _strip(console, Path(strip), scenes, cameras, background, report, force)
     values = _values(report, (reference, test), scenes)
-    console.result(values | ({"strip": strip} if strip else {}))
+    console.result(values | ({"strip": strip} if strip else {}) | ({"report": page} if page else {}))
     _summary(console, values)
     if min_psnr is not None and not report.psnr_mean >= min_psnr:
         console.say(f"  below --min-psnr {min_psnr:g}")
@@ -79,6 +90,11 @@ def _cameras(scene: Gaussians, cameras: str | None, dimensions: tuple[int, int] 
     if cameras is None:
         return evaluation_cameras(scene, *(dimensions or (320, 240)))
     return [c.resized(*dimensions) if dimensions else c for c in read_cameras(cameras)]
+
+
+def _facts(report: CompareReport, cameras: list[Camera]) -> list[tuple[str, str]]:
+    sizes = dict.fromkeys(f"{c.width}x{c.height}" for c in cameras)
+    return [("views", f"{report.views}, {', '.join(sizes)} pixels")]
 
 
 def _values(report: CompareReport, paths: tuple[str, str], scenes: list[Gaussians]) -> dict[str, Any]:

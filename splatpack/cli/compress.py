@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from splatpack.cli import _options
+from splatpack.cli import _options, _report
 from splatpack.cli._console import Console, decibel, size
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ def _quality(fn: Callable[..., None]) -> Callable[..., None]:
 @click.option("--target-psnr", type=click.FloatRange(10, 99), metavar="DB", help="As small as reaches this mean PSNR.")
 @click.option("--verify", is_flag=True, help="Decode and check the written file.")
 @click.option("--measure/--no-measure", default=True, help="Render the written file for its PSNR. Default: on.")
+@_report.option
 @_options.max_memory
 def _run(
     console: Console,
@@ -80,6 +81,7 @@ def _run(
     target_psnr: float | None,
     verify: bool,
     measure: bool,
+    page: str | None,
     max_memory: int | None,
     **quality: Any,
 ) -> None:
@@ -89,6 +91,8 @@ def _run(
     """
     target = _target(source, output)
     how = _settings(**quality)
+    if page is not None:
+        _report.refuse(page, force, (source, target))
     from splatpack.pack.api import compress
 
     limits = _options.limits(max_memory)
@@ -110,9 +114,12 @@ def _run(
             seconds = _verify(target, console.threads)
             report.stages.append(("verify", seconds))
             report.seconds += seconds
+        if page is not None:
+            _page(console, page, report, how, max_memory, exact=quality["lossless"], force=force)
     for warning in report.warnings:
         console.warn(f"{source}: {warning}")
-    console.result({**report.as_dict(), **({"verified": True} if verify else {})})
+    more = ({"verified": True} if verify else {}) | ({"report": page} if page else {})
+    console.result(report.as_dict() | more)
     _summary(console, report, verify)
 
 
@@ -169,6 +176,35 @@ def _verify(path: Path, threads: int | None) -> float:
     if found.errors:
         raise found.errors[0]
     return time.perf_counter() - start
+
+
+def _page(
+    console: Console, path: str, report: WriteReport, how: Settings, max_memory: int | None, *, exact: bool, force: bool
+) -> None:
+    """Draw both files from the cameras of the measurement, and write the page."""
+    from splatpack.bench.page import draw
+    from splatpack.pack.api import read
+
+    budget, threads = _options.limits(max_memory), console.threads
+    scenes = (
+        read(report.input, exact=exact, limits=budget, threads=threads),
+        read(report.output, threads=threads),
+    )
+    facts = [("preset", report.preset), ("settings", ", ".join(_given(how)))]
+    facts += [("stages", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.stages))]
+    facts += [("warning", text) for text in report.warnings]
+    drawn = draw(*scenes, threads=threads)
+    search = report.search
+    _report.write(path, scenes, drawn, (report.input, report.output), facts, search=search, force=force)
+
+
+def _given(how: Settings) -> list[str]:
+    """Return the settings as text; those that a mapping or a tuple leaves empty are left out."""
+    import dataclasses
+
+    values = {f.name: getattr(how, f.name) for f in dataclasses.fields(how) if f.name != "name"}
+    texts = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+    return [f"{k} {v}" for k, v in texts.items() if v not in ({}, (), None)]
 
 
 def _summary(console: Console, report: WriteReport, verified: bool) -> None:

@@ -1,0 +1,585 @@
+"""What a file lost, as one self-contained page: figures, pictures under a slider, bytes, and errors by attribute.
+
+The page asks for nothing from elsewhere, and its own policy forbids it: pictures are data URIs, styles and the script
+are inline. Without the script the pictures stand side by side.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from splatpack.bench.report import STYLE
+from splatpack.codecs.splat import canonicalise
+from splatpack.errors import UsageError
+from splatpack.parallel import ordered_map
+from splatpack.render.compare import CompareReport, psnr, ssim
+from splatpack.render.cpu import render
+from splatpack.render.image import to_uint8
+from splatpack.render.views import evaluation_cameras, stage
+from splatpack.scene.cameras import Camera
+from splatpack.scene.gaussians import Gaussians
+
+GAIN = 10.0
+"""How much the error pictures amplify."""
+SHOWN = 12
+"""Views with pictures; the table has all."""
+SIDE = 640
+"""The longest side of a picture in the page, pixels."""
+WEBP = 90
+SAMPLE = 100_000
+"""Rows whose errors are looked at, at most."""
+SHIFTS = 4
+"""Morton curves on which a match is looked for, each from another origin."""
+REACH = 4
+"""Neighbours on either side along a curve."""
+TRUSTED = 0.5
+"""Errors are shown when this share of the rows found its partner."""
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """One view as data URIs: what it was, what it became, and the amplified absolute difference."""
+
+    original: str
+    decoded: str
+    error: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Figures of all views, and pictures of some, by index."""
+
+    report: CompareReport
+    pictures: Mapping[int, Pictures]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors by attribute, over rows that were paired.
+
+    Attributes
+    ----------
+    values : list of (str, str, float64 (n,))
+        Name, unit, and absolute errors: the largest component of each row; degrees for rotations.
+    note : str
+        How rows were paired, or why they were not.
+    """
+
+    values: list[tuple[str, str, Floats]]
+    note: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What stands at the head of the page, and what is known beside the pictures.
+
+    Attributes
+    ----------
+    title : str
+    rows : sequence of (str, str)
+        Label and text.
+    command : str
+        The command line that makes the page again.
+    sections : mapping of str to int
+        Bytes by section; may be empty.
+    search : sequence of mapping
+        What a search tried: q, bytes, and where they were measured psnr_mean and psnr_min; may be empty.
+    """
+
+    title: str
+    rows: Sequence[tuple[str, str]]
+    command: str = ""
+    sections: Mapping[str, int] = field(default_factory=dict)
+    search: Sequence[Mapping[str, Any]] = ()
+
+
+# Pictures.
+
+
+def draw(
+    reference: Gaussians, test: Gaussians, cameras: Sequence[Camera] | None = None, *,
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0), threads: int | None = None,
+) -> Drawn:  # fmt: skip
+    """Render both scenes as :func:`splatpack.render.compare.compare` does, with the same figures, and keep pictures.
+
+    Raises
+    ------
+    UsageError
+        There is no camera.
+    """
+    views = evaluation_cameras(reference, threads=threads) if cameras is None else list(cameras)
+    if not views:
+        raise UsageError("draw: no cameras, expected at least one.")
+    near = stage(reference).near
+
+    def work(camera: Camera) -> tuple[float, float, Pictures]:
+        a, b = (render(s, camera, background=background, near=near, threads=1).color for s in (reference, test))
+        error = np.clip(np.abs(a - b) * np.float32(GAIN), 0, 1)
+        uris = [_uri(picture) for picture in (a, b, error)]
+        return psnr(a, b), ssim(a, b), Pictures(uris[0], uris[1], uris[2], camera.width, camera.height)
+
+    done = list(ordered_map(work, views, threads))
+    names = [camera.name or f"view-{k:02d}" for k, camera in enumerate(views)]
+    report = CompareReport(names, [d[0] for d in done], [d[1] for d in done])
+    return Drawn(report, {k: done[k][2] for k in _shown(report)})
+
+
+def _shown(report: CompareReport) -> list[int]:
+    """Return the worst view and others spread evenly over the rest, ascending."""
+    if report.views <= SHOWN:
+        return list(range(report.views))
+    worst = min(range(report.views), key=lambda k: report.psnr[k])
+    spread = [round(k * (report.views - 1) / (SHOWN - 2)) for k in range(SHOWN - 1)]
+    return sorted({worst, *spread})
+
+
+def _uri(picture: NDArray[np.float32]) -> str:
+    image = Image.fromarray(to_uint8(picture))
+    image.thumbnail((SIDE, SIDE))
+    buffer = BytesIO()
+    image.save(buffer, "webp", quality=WEBP, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+# Errors by attribute.
+
+
+def attribute_errors(reference: Gaussians, test: Gaussians) -> Errors:
+    """Pair the rows of two scenes and return how far their attributes are apart.
+
+    Rows in the same order are paired as they stand. Otherwise each of up to :data:`SAMPLE` rows of the reference looks
+    along Morton curves for the row of the test that is nearest in means, scales, opacity and colour, and the two are a
+    pair when the search back ends where it began.
+    """
+    if not len(reference) or not len(test):
+        return Errors([], "A scene without Gaussians has no errors by attribute.")
+    rows = _spread(len(reference))
+    a, b = _features(reference, reference), _features(reference, test)
+    there, cost = _nearest(a, b, rows)
+    if len(a) == len(b) and np.median(_cost(a[rows], b[rows])) <= 4 * np.median(cost) + 1e-12:
+        return Errors(_errors(reference.take(rows), test.take(rows)), f"{len(rows):,} rows, in the same order in both.")
+    back, _ = _nearest(b, a, there)
+    mutual = back == rows
+    share = float(mutual.mean())
+    if share < TRUSTED:
+        return Errors([], f"Only {100 * share:.0f} % of the rows could be paired, too few to show errors by attribute.")
+    note = f"{int(mutual.sum()):,} rows, paired by nearness ({100 * share:.1f} % of {len(rows):,} found their partner; "
+    note += "the others, pruned ones among them, are left out)."
+    return Errors(_errors(reference.take(rows[mutual]), test.take(there[mutual])), note)
+
+
+def _spread(n: int) -> Rows:
+    return np.unique(np.linspace(0, n - 1, min(n, SAMPLE)).astype(np.int64))
+
+
+def _unit(scene: Gaussians) -> float:
+    """Median standard deviation of a scene's axes, scene units."""
+    return math.exp(min(max(float(np.median(scene.scales.astype(np.float64))), -40.0), 40.0))
+
+
+def _features(reference: Gaussians, scene: Gaussians) -> NDArray[np.float32]:
+    """What rows are told apart by, (n, 10): means in median scales, sorted log scales, opacity, colour."""
+    opacity = 1 / (1 + np.exp(-np.clip(scene.opacities.astype(np.float64), -30, 30)))
+    parts = [scene.means.astype(np.float64) / _unit(reference), np.sort(scene.scales, axis=1), opacity[:, None]]
+    return np.concatenate([*parts, scene.sh0[:, 0]], axis=1).astype(np.float32)
+
+
+def _cost(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    difference = a - b
+    return np.asarray(np.einsum("ij,ij->i", difference, difference))
+
+
+def _nearest(
+    queries: NDArray[np.float32], targets: NDArray[np.float32], rows: Rows
+) -> tuple[Rows, NDArray[np.float32]]:
+    """Return for each of ``rows`` of ``queries`` the row of ``targets`` that is nearest, and its squared distance."""
+    wanted = queries[rows]
+    best, cost = np.zeros(len(rows), np.int64), np.full(len(rows), np.inf, np.float32)
+    both = np.concatenate([wanted[:, :3], targets[:, :3]])
+    low, high = np.percentile(both.astype(np.float64), (1, 99), axis=0)
+    cell = max(float((high - low).max()), 1e-30) / (1 << 19)
+    for shift in range(SHIFTS):
+        origin = low - (1 << 19) * cell * (0.5 + 0.237 * shift)
+        order = np.argsort(targets_key := _morton(targets[:, :3], origin, cell), kind="stable")
+        at = np.searchsorted(targets_key[order], _morton(wanted[:, :3], origin, cell))
+        for step in range(-REACH, REACH):
+            found = order[np.clip(at + step, 0, len(order) - 1)]
+            far = _cost(wanted, targets[found])
+            better = far < cost
+            best[better], cost[better] = found[better], far[better]
+    return best, cost
+
+
+def _morton(points: NDArray[np.float32], origin: Floats, cell: float) -> NDArray[np.uint64]:
+    """Interleave 21 bits of each coordinate; the spread is that of Warren, Hacker's Delight, chapter 7."""
+    grid = np.clip((points - origin) / cell, 0, (1 << 21) - 1).astype(np.uint64)
+    key = np.zeros(len(points), np.uint64)
+    steps = (
+        (32, 0x1F00000000FFFF), (16, 0x1F0000FF0000FF), (8, 0x100F00F00F00F00F), (4, 0x10C30C30C30C30C3),
+        (2, 0x1249249249249249),
+    )  # fmt: skip
+    for axis in range(3):
+        x = grid[:, axis]
+        for by, mask in steps:
+            x = (x | (x << np.uint64(by))) & np.uint64(mask)
+        key |= x << np.uint64(axis)
+    return key
+
+
+def _errors(a: Gaussians, b: Gaussians) -> list[tuple[str, str, Floats]]:
+    """Absolute errors of rows that belong together; axes are sorted first, since their order says nothing."""
+    (s, q), (t, r) = canonicalise(a.scales, a.quats), canonicalise(b.scales, b.quats)
+    values = [
+        ("means", "median scales", _largest(a.means, b.means) / _unit(a)),
+        ("scales", "log units", _largest(s, t)),
+        ("opacities", "logits", _largest(a.opacities, b.opacities)),
+        ("sh0", "coefficient", _largest(a.sh0, b.sh0)),
+        ("rotation", "degrees", _angle(q, r)),
+    ]
+    shared = min(a.shN.shape[1], b.shN.shape[1])
+    if shared:
+        values.insert(4, ("shN", "coefficient", _largest(a.shN[:, :shared], b.shN[:, :shared])))
+    return values
+
+
+def _largest(a: NDArray[Any], b: NDArray[Any]) -> Floats:
+    n = len(a)
+    difference = np.abs(a.astype(np.float64).reshape(n, -1) - b.astype(np.float64).reshape(n, -1))
+    return np.asarray(difference.max(axis=1))
+
+
+def _angle(q: Floats, r: Floats) -> Floats:
+    """Degrees from one ellipsoid to the other: the least over the four half turns that leave it as it is."""
+    w, x, y, z = r.T
+    turned = np.array([[w, x, y, z], [-x, w, z, -y], [-y, -z, w, x], [-z, y, -x, w]])
+    # 2 atan2 of chords, since arccos of the dot product has no digits near 0.
+    chords = [np.minimum(np.linalg.norm(q - t.T, axis=1), np.linalg.norm(q + t.T, axis=1)) for t in turned]
+    return np.asarray(np.degrees(4 * np.arcsin(np.clip(np.min(chords, axis=0) / 2, 0, 1))))
+
+
+# The page.
+
+PAGE_STYLE = """
+body { max-width: 1120px; overflow-wrap: anywhere } h1 { font-size: 26px } .lead { margin: 4px 0 20px }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(132px, 1fr)); gap: 10px; margin: 20px 0 }
+.tile { border: 1px solid var(--line); border-radius: 8px; padding: 10px 12px }
+.tile b { display: block; font-size: 21px; line-height: 1.3; font-weight: 600; font-variant-numeric: tabular-nums }
+.tile span { color: var(--dim); font-size: 12px }
+dl.facts { grid-template-columns: max-content minmax(0, 1fr) }
+pre { background: color-mix(in srgb, var(--line) 45%, transparent); padding: 10px 12px; border-radius: 8px;
+  font-size: 13px; white-space: pre-wrap; margin: 12px 0 }
+.view { border: 1px solid var(--line); border-radius: 8px; padding: 12px; margin: 0 0 16px }
+.view h3 { font-size: 14px; margin: 0 0 8px; display: flex; flex-wrap: wrap; gap: 2px 14px; align-items: baseline }
+.view h3 small { color: var(--dim); font-weight: 400; font-variant-numeric: tabular-nums }
+.trio { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 10px }
+figure { margin: 0 } figcaption { font-size: 12px; color: var(--dim); margin-top: 4px }
+.trio img { display: block; width: 100%; height: auto; border-radius: 4px; background: #000 }
+.pair { display: contents } .pair > input { display: none }
+.js .trio { grid-template-columns: repeat(2, minmax(0, 1fr)); align-items: start }
+.js .pair { display: block; position: relative; --at: 50% } .js .pair figure + figure { position: absolute; inset: 0 }
+.js .pair figure + figure img { clip-path: inset(0 0 0 var(--at)) }
+.js .pair figcaption { position: absolute; left: 6px; top: 6px; margin: 0; padding: 1px 6px; border-radius: 4px;
+  color: #fff; background: #000a; pointer-events: none }
+.js .pair figure + figure figcaption { left: auto; right: 6px }
+.js .pair::after { content: ""; position: absolute; top: 0; bottom: 0; left: var(--at); width: 2px; margin-left: -1px;
+  background: #fff; box-shadow: 0 0 3px #000; pointer-events: none }
+.js .pair > input { display: block; position: absolute; inset: 0; z-index: 1; width: 100%; height: 100%; margin: 0;
+  opacity: 0; cursor: ew-resize; touch-action: pan-y }
+.js .pair:focus-within { outline: 2px solid var(--own); outline-offset: 2px; border-radius: 4px }
+th button { font: inherit; color: inherit; background: none; border: 0; padding: 0; cursor: pointer }
+th button:focus-visible, a:focus-visible { outline: 2px solid var(--own); outline-offset: 2px }
+th[aria-sort] button { color: var(--ink) } th[aria-sort=ascending] button::after { content: " \\2191" }
+th[aria-sort=descending] button::after { content: " \\2193" }
+td a { color: inherit } td span.bar { display: inline-block; width: 90px; margin-left: 8px; vertical-align: middle }
+.bar { background: var(--line); border-radius: 3px; overflow: hidden } .bar i { display: block; height: 8px;
+  background: var(--own) }
+.bytes td:nth-child(2) { width: 45% } .bytes td:first-child { white-space: normal }
+td div.bar i { height: 12px } .dim { color: var(--dim) }
+.hists { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 18px }
+.hists figcaption { color: var(--ink); font-size: 13px; margin: 0 0 2px } .hist rect { fill: var(--own) }
+.curve { fill: none; stroke: var(--own); stroke-width: 1.5 } .curve.worst { stroke: var(--peer) }
+.dot.chosen { stroke: var(--ink); stroke-width: 2 } svg.rd { max-width: 760px; min-width: 480px }
+svg.hist { max-width: 420px; display: block } .hist .grid { stroke-dasharray: 3 3 }
+@media (max-width: 620px) {
+  body { margin: 20px auto; padding: 0 14px } .trio, .js .trio { grid-template-columns: minmax(0, 1fr) }
+  td span.bar { display: none } dl.facts { grid-template-columns: 1fr } dl.facts dd { margin-bottom: 6px }
+  .tiles { grid-template-columns: repeat(2, 1fr) } .bytes td:nth-child(2) { width: 30% }
+  .bytes th, .bytes td { padding: 5px 4px }
+}
+@media print { .view { break-inside: avoid } }
+"""
+
+SCRIPT = """
+"use strict";
+document.documentElement.classList.add("js");
+for (const input of document.querySelectorAll(".pair > input")) {
+  const move = () => {
+    input.parentElement.style.setProperty("--at", input.value + "%");
+    input.setAttribute("aria-valuetext", Math.round(input.value) + " % original");
+  };
+  input.addEventListener("input", move);
+  move();
+}
+for (const head of document.querySelectorAll("table.sort th")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...head.childNodes);
+  head.append(button);
+  button.addEventListener("click", () => {
+    const up = head.getAttribute("aria-sort") !== "ascending";
+    for (const other of head.parentElement.children) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const body = head.closest("table").tBodies[0], column = head.cellIndex;
+    const key = row => row.cells[column].dataset.key;
+    const order = head.dataset.text ? (a, b) => key(a).localeCompare(key(b)) : (a, b) => key(a) - key(b);
+    body.append(...[...body.rows].sort((a, b) => (up ? 1 : -1) * order(a, b)));
+  });
+}
+"""
+
+TILES: tuple[str, ...] = ("size", "ratio", "rate")
+"""Facts that stand in tiles and not in the list."""
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def page(facts: Facts, drawn: Drawn, errors: Errors | None = None) -> str:
+    """Return the page as HTML."""
+    command = f"<h2>Command</h2><pre><code>{escape(facts.command)}</code></pre>" if facts.command else ""
+    listed = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts.rows if k not in TILES)
+    body = [
+        f"<h1>{escape(facts.title)}</h1>",
+        _tiles(facts, drawn.report),
+        f'<dl class="facts">{listed}</dl>',
+        command,
+        _table(drawn),
+        _bytes(facts.sections),
+        _search(facts.search),
+        _histograms(errors),
+        _views(drawn),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(facts.title)}</title><style>{STYLE}{PAGE_STYLE}</style></head>\n"
+        f"<body><main>{''.join(part for part in body if part)}</main>\n<script>{SCRIPT}</script></body></html>\n"
+    )
+
+
+def _decibel(value: float) -> str:
+    return f"{value:.2f} dB" if value < 100 else "identical"
+
+
+def _tiles(facts: Facts, report: CompareReport) -> str:
+    known = dict(facts.rows)
+    tiles: list[tuple[str, str]] = [(label, known[label]) for label in TILES if label in known]
+    tiles += [("PSNR, mean", _decibel(report.psnr_mean)), ("PSNR, worst view", _decibel(report.psnr_min))]
+    tiles.append(("SSIM, mean", f"{report.ssim_mean:.4f}"))
+    cells = "".join(f'<div class="tile"><span>{escape(k)}</span><b>{escape(v)}</b></div>' for k, v in tiles)
+    return f'<div class="tiles">{cells}</div>'
+
+
+def _table(drawn: Drawn) -> str:
+    report = drawn.report
+    floor = min(math.floor(report.psnr_min / 10) * 10, 90)
+    top = max(*report.psnr, floor + 10.0)
+    rows = []
+    for k, (name, db, similar) in enumerate(zip(report.names, report.psnr, report.ssim, strict=True)):
+        label = f'<a href="#view-{k}">{escape(name)}</a>' if k in drawn.pictures else escape(name)
+        rows.append(
+            f'<tr><td class="left" data-key="{escape(name)}">{label}</td>'
+            f'<td data-key="{db:.6f}">{_decibel(db)}{_bar((db - floor) / (top - floor))}</td>'
+            f'<td data-key="{similar:.8f}">{similar:.4f}{_bar(similar)}</td></tr>'
+        )
+    note = f"PSNR bars begin at {floor} dB, SSIM bars at 0. Figures are of the renders before any picture was packed."
+    return (
+        f"<h2>Views</h2><p>{note}</p>"
+        '<div class="wide"><table class="sort"><thead><tr><th class="left" data-text="1">view</th><th>PSNR</th>'
+        f"<th>SSIM</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _bar(share: float) -> str:
+    return f'<span class="bar" aria-hidden="true"><i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i></span>'
+
+
+def _bytes(sections: Mapping[str, int]) -> str:
+    total = sum(sections.values())
+    if not total:
+        return ""
+    most = max(sections.values())
+    rows = "".join(
+        f'<tr><td class="left">{escape(name)}</td><td><div class="bar" aria-hidden="true">'
+        f'<i style="width:{100 * n / most:.1f}%"></i></div></td><td>{n:,}</td><td>{100 * n / total:.1f} %</td></tr>'
+        for name, n in sorted(sections.items(), key=lambda item: -item[1])
+    )
+    head = '<tr><th class="left">section</th><th></th><th>bytes</th><th>share</th></tr>'
+    return f'<h2>Bytes</h2><table class="bytes"><thead>{head}</thead><tbody>{rows}</tbody></table>'
+
+
+def _views(drawn: Drawn) -> str:
+    report = drawn.report
+    left = report.views - len(drawn.pictures)
+    more = f" {left} more views are in the table only." if left else ""
+    cards = []
+    for k, p in sorted(drawn.pictures.items()):
+        name = escape(report.names[k])
+        size = f'width="{p.width}" height="{p.height}" loading="lazy"'
+        cards.append(
+            f'<section class="view" id="view-{k}"><h3>{name} <small>PSNR {_decibel(report.psnr[k])}</small> '
+            f'<small>SSIM {report.ssim[k]:.4f}</small></h3><div class="trio"><div class="pair">'
+            f'<figure><img src="{p.original}" alt="original, {name}" {size}><figcaption>original</figcaption></figure>'
+            f'<figure><img src="{p.decoded}" alt="decoded, {name}" {size}><figcaption>decoded</figcaption></figure>'
+            f'<input type="range" min="0" max="100" value="50" aria-label="original against decoded, {name}"></div>'
+            f'<figure><img src="{p.error}" alt="absolute error, {name}" {size}>'
+            f"<figcaption>absolute error x{GAIN:g}</figcaption></figure></div></section>"
+        )
+    note = f"Pictures are packed as WebP, quality {WEBP}, at most {SIDE} pixels wide.{more}"
+    return f"<h2>Pictures</h2><p>{note}</p>{''.join(cards)}"
+
+
+def _histograms(errors: Errors | None) -> str:
+    if errors is None:
+        return ""
+    charts = "".join(_histogram(*value) for value in errors.values)
+    what = (
+        "The largest error of a row's components, on a logarithmic axis; rotations up to the half turns that leave an "
+    )
+    what += "ellipsoid as it is, so that axes of nearly equal length may count as turned. "
+    return (
+        f"<h2>Errors by attribute</h2><p>{what if errors.values else ''}{escape(errors.note)}</p>"
+        f'<div class="hists">{charts}</div>'
+    )
+
+
+def _histogram(name: str, unit: str, values: Floats) -> str:
+    some = values[values > 0]
+    exact = 1 - len(some) / max(len(values), 1)
+    title = f"<b>{escape(name)}</b> <span class='dim'>{escape(unit)}</span>"
+    if not len(some):
+        return f"<figure><figcaption>{title}</figcaption><p>All {len(values):,} are exact.</p></figure>"
+    high = math.ceil(math.log10(float(some.max())) + 1e-9)
+    low = max(math.floor(math.log10(float(np.percentile(some, 0.5)))), high - 9)
+    low = min(low, high - 1)
+    bins = 12 * (high - low) if high - low < 4 else 48
+    counts, _ = np.histogram(np.clip(np.log10(some), low, high), bins, (low, high))
+    width, height, foot = 300, 120, 18
+    step = width / bins
+    rects = "".join(
+        f'<rect x="{k * step:.2f}" y="{height - h:.2f}" width="{max(step - 0.6, 0.4):.2f}" height="{h:.2f}"/>'
+        for k, h in enumerate((height - 6) * counts / counts.max())
+        if h > 0
+    )
+    ticks = "".join(
+        f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{height}"/>'
+        f'<text x="{x:.1f}" y="{height + 14}" text-anchor="{anchor}">{_power(p)}</text>'
+        for p in range(low, high + 1, 1 if high - low <= 5 else 2)
+        for x in [width * (p - low) / (high - low)]
+        for anchor in ["start" if p == low else "end" if p == high else "middle"]
+    )
+    median, most = float(np.median(values)), float(values.max())
+    note = f"median {median:.3g}, 99 % below {float(np.percentile(values, 99)):.3g}, largest {most:.3g}"
+    note += f", {100 * exact:.1f} % exact" if exact else ""
+    label = f'role="img" aria-label="{escape(f"{name}: {note}")}"'
+    svg = f'<svg class="hist" viewBox="0 0 {width} {height + foot}" {label}>{ticks}{rects}</svg>'
+    return f"<figure><figcaption>{title}</figcaption>{svg}<div class='dim'><small>{note}</small></div></figure>"
+
+
+def _power(p: int) -> str:
+    return f"{10.0**p:g}" if -3 <= p <= 3 else f"1e{p}"
+
+
+# The curve of a search.
+
+CHART = (720, 320)
+MARGIN = (64, 20, 16, 44)
+"""Left, right, top, bottom."""
+
+
+def _search(walked: Sequence[Mapping[str, Any]]) -> str:
+    """PSNR over bytes where trials were rendered, else bytes over q."""
+    rendered = sorted((t for t in walked if t.get("psnr_mean") is not None), key=lambda t: float(t["bytes"]))
+    if rendered:
+        x = ([float(t["bytes"]) for t in rendered], "bytes", True)
+        mean, worst = ([float(t.get(k) or t["psnr_mean"]) for t in rendered] for k in ("psnr_mean", "psnr_min"))
+        svg = _lines(x, [("", mean), ("worst", worst)], "PSNR, dB", [_trial(t) for t in rendered])
+        text = f"{len(walked)} trials: the mean over the search's own views, and below it the worst view."
+    elif walked:
+        tried = sorted(walked, key=lambda t: float(t["q"]))
+        x = ([float(t["q"]) for t in tried], "q", True)
+        svg = _lines(x, [("", [float(t["bytes"]) / 1e6 for t in tried])], "MB", [_trial(t) for t in tried])
+        text = f"{len(walked)} trials for a size; none was rendered."
+    else:
+        return ""
+    return f'<h2>Search</h2><p>{text}</p><div class="wide">{svg}</div>'
+
+
+def _trial(t: Mapping[str, Any]) -> str:
+    more = f", mean {float(t['psnr_mean']):.2f} dB" if t.get("psnr_mean") is not None else ""
+    return f"q {float(t['q']):.4g}, {int(t['bytes']):,} bytes{more}"
+
+
+def _lines(x: tuple[list[float], str, bool], lines: list[tuple[str, list[float]]], unit: str, names: list[str]) -> str:
+    """Lines over a logarithmic axis as inline SVG; each dot says its trial."""
+    (width, height), (left, right, top, bottom) = CHART, MARGIN
+    places, label, _ = x
+    xs = [math.log10(max(v, 1e-30)) for v in places]
+    ys = [v for _, line in lines for v in line]
+    across, up = _range(xs, 0.02), _range(ys, 0.5)
+
+    def at(value: float) -> float:
+        return left + (value - across[0]) / (across[1] - across[0]) * (width - left - right)
+
+    def rise(value: float) -> float:
+        return height - bottom - (value - up[0]) / (up[1] - up[0]) * (height - top - bottom)
+
+    parts = []
+    for k in range(5):
+        v, h = up[0] + k * (up[1] - up[0]) / 4, across[0] + k * (across[1] - across[0]) / 4
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{width - right}" y1="{rise(v):.1f}" y2="{rise(v):.1f}"/>'
+            f'<text x="{left - 8}" y="{rise(v) + 4:.1f}" text-anchor="end">{v:.4g}</text>'
+            f'<text x="{at(h):.1f}" y="{height - bottom + 18}" text-anchor="middle">{_short(10**h)}</text>'
+        )
+    for kind, line in lines:
+        points = [(at(a), rise(b)) for a, b in zip(xs, line, strict=True)]
+        parts.append(f'<polyline class="curve {kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
+        dot = "dot" if kind else "dot own"
+        parts += [
+            f'<circle class="{dot}" cx="{a:.1f}" cy="{b:.1f}" r="4"><title>{escape(name)}</title></circle>'
+            for (a, b), name in zip(points, names, strict=True)
+        ]
+    parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 6}" text-anchor="middle">{escape(label)}</text>')
+    parts.append(f'<text x="{left - 8}" y="{top - 4}" text-anchor="end">{escape(unit)}</text>')
+    aria = f'role="img" aria-label="{escape(f"{unit} over {label}")}"'
+    return f'<svg class="rd" viewBox="0 0 {width} {height}" {aria}>{"".join(parts)}</svg>'
+
+
+def _range(values: list[float], least: float) -> tuple[float, float]:
+    """Return the ends of an axis, a little outside the values."""
+    low, high = min(values), max(values)
+    room = max(0.06 * (high - low), least)
+    return low - room, high + room
+
+
+def _short(value: float) -> str:
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= scale:
+            return f"{value / scale:.3g} {unit}"
+    return f"{value:.3g}"

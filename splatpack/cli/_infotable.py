@@ -14,14 +14,12 @@ from splatpack.cli._console import size
 BAR = 24
 
 
-def panel(source: str, values: dict[str, Any]) -> Panel:
+def panel(source: str, values: dict[str, Any], facts: list[tuple[str, str]]) -> Panel:
     """Return the panel of one file: facts, sections with their share of the bytes, levels where there are several."""
-    from splatpack.cli.info import facts
-
     table = Table.grid(padding=(0, 2))
     table.add_column(style="cyan", justify="right")
     table.add_column(overflow="fold")
-    for label, text in facts(values):
+    for label, text in facts:
         table.add_row(label, escape(_clean(text)), style="yellow" if label == "warning" else None)
     parts: list[Any] = [table, "", _sections(values)]
     if len(values["levels"]) > 1:

@@ -31,7 +31,7 @@ def _run(console: Console, source: str, *, max_memory: int | None) -> None:
     if not console.json:
         from splatpack.cli._infotable import panel
 
-        console.show(panel(source, values), stream=sys.stdout)
+        console.show(panel(source, values, facts(values)), stream=sys.stdout)
 
 
 def _spk(source: str, max_memory: int | None) -> dict[str, Any]:

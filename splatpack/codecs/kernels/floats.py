@@ -1,7 +1,8 @@
 """Kernels of the ``floats`` serializer: numbers to pieces and back, contexts, and the fused decoder.
 
-The bitstream is ``spec/codecs/columns.md``, section ``floats``. A component is uint8 (6, m): its pieces E, S, M, N,
-C, D by position. Contexts of a position need the position 32 before it, so that decoding computes them row by row.
+The bitstream is ``spec/codecs/columns.md``, section ``floats``. A component is uint8: its pieces E, S, M, N, C, D by
+position, behind 32 zeros (what stands before the first positions) and up to whole rows of 32. Contexts need the
+position 32 before, so that decoding computes them row by row.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from splatpack.jit import Int, kernel, ro, rw
 
+PAD = 32
 CONTEXTS = 365
 COPY = 364
 SAME_C, SAME_D = 359, 362
@@ -22,10 +24,13 @@ SAME_C, SAME_D = 359, 362
 @kernel(int64(ro(uint32, 2), int64, int64, ro(int64), rw(uint8, 2)))
 def split(values: NDArray[Any], k: Int, base: Int, rows: NDArray[Any], out: NDArray[Any]) -> Int:
     """Cut component ``k`` of the bit patterns ``values`` (n, K), at ``rows``, into pieces."""
-    for p in range(rows.size):
-        b = np.int64(values[rows[p], k])
+    for i in range(rows.size):
+        b = np.int64(values[rows[i], k])
+        p = i + PAD
         e = (b >> 23) & 255
-        out[0, p] = 1 + (base - e + 255) % 255 if e > 0 else 0
+        x = base - e
+        x = x + 1 if x >= 0 else x + 256
+        out[0, p] = x if e > 0 else 0
         out[1, p] = b >> 31
         out[2, p] = (b >> 20) & 7
         out[3, p] = (b >> 16) & 15
@@ -37,12 +42,15 @@ def split(values: NDArray[Any], k: Int, base: Int, rows: NDArray[Any], out: NDAr
 @kernel(int64(ro(uint8, 2), int64, int64, ro(int64), rw(uint32, 2)))
 def join(pieces: NDArray[Any], k: Int, base: Int, rows: NDArray[Any], out: NDArray[Any]) -> Int:
     """Undo :func:`split`."""
-    for p in range(rows.size):
+    for i in range(rows.size):
+        p = i + PAD
         x = np.int64(pieces[0, p])
-        e = 1 + (base - x + 255) % 255 if x > 0 else 0
+        e = base - x
+        e = e + 1 if e >= 0 else e + 256
+        e = e if x > 0 else 0
         b = (np.int64(pieces[1, p]) << 31) | (e << 23) | (np.int64(pieces[2, p]) << 20)
         b |= (np.int64(pieces[3, p]) << 16) | (np.int64(pieces[4, p]) << 8) | np.int64(pieces[5, p])
-        out[rows[p], k] = b
+        out[rows[i], k] = b
     return 0
 
 
@@ -62,62 +70,79 @@ def copy_rows(distances: NDArray[Any], out: NDArray[Any]) -> Int:
 @kernel(int64(int64, int64), inline=True)
 def nearness(a: Int, x: Int) -> Int:
     """Return how far ``a`` is above ``x``, from 0 (two below or less) to 4."""
-    return min(max(a - x, -2), 2) + 2
+    d = a - x
+    d = d if d > -2 else -2
+    return (d if d < 2 else 2) + 2
 
 
 @kernel(int64(int64, int64, int64, int64, int64), inline=True)
-def fit_of(x: Int, g: Int, xq: Int, gq: Int, uq: Int) -> Int:
+def hint(x: Int, g: Int, xq: Int, gq: Int, uq: Int) -> Int:
     """Return what a neighbour says of the top of the mantissa: its own, 0 to 7, or 8 to 10 where it does not match."""
-    if g != gq:
-        return np.int64(8)
-    if xq > x:
-        return np.int64(9)
-    return uq if xq == x else np.int64(10)
+    v = 10 - np.int64(xq > x)
+    v += np.int64(xq == x) * (uq - v)
+    return 8 + np.int64(g == gq) * (v - 8)
 
 
-@kernel(int64(int64, ro(uint8, 2), ro(uint8, 2), ro(uint8, 2), int64, int64, int64), inline=True)
+@kernel(int64(int64, int64), inline=True)
+def context_e(xl: Int, xp: Int) -> Int:
+    """Context of piece E."""
+    return 10 * (xl if xl < 9 else 9) + (xp if xp < 9 else 9)
+
+
+@kernel(int64(int64, int64, int64, int64, int64), inline=True)
+def context_s(x: Int, xl: Int, gl: Int, xp: Int, gp: Int) -> Int:
+    """Context of piece S."""
+    return 100 + ((5 * gl + nearness(xl, x)) * 2 + gp) * 5 + nearness(xp, x)
+
+
+@kernel(int64(int64, int64, int64, int64, int64, int64, int64, int64), inline=True)
+def context_m(x: Int, g: Int, xl: Int, gl: Int, ul: Int, xp: Int, gp: Int, up: Int) -> Int:
+    """Context of piece M."""
+    c = 200 + 11 * hint(x, g, xp, gp, up) + hint(x, g, xl, gl, ul)
+    return c + np.int64(x == 0) * (321 - c)
+
+
+@kernel(int64(int64, int64, int64, int64, int64, int64, int64), inline=True)
+def context_n(x: Int, u: Int, left: Int, vl: Int, close: Int, up: Int, vp: Int) -> Int:
+    """Context of piece N; ``close`` where x and g are those of P, ``left`` where x, g and u are those of L."""
+    c = 356 - close * (2 * np.int64(up == u - 1) + np.int64(up == u + 1))
+    c += left * (338 + vl - c)
+    c += close * np.int64(u == up) * (322 + vp - c)
+    return c + np.int64(x == 0) * (357 - c)
+
+
+_COMPONENTS = (ro(uint8, 2), ro(uint8, 2), ro(uint8, 2))
+
+
+@kernel(int64(int64, *_COMPONENTS, int64, int64, int64))
 def context(piece: Int, own: NDArray[Any], left: NDArray[Any], before: NDArray[Any], p: Int, q: Int, unit: Int) -> Int:
-    """Return the context of ``piece`` at position ``p``; P is position ``q`` of ``before``, nothing when below 0."""
-    xl: Int = np.int64(left[0, p])
-    xp: Int = np.int64(before[0, q]) if q >= 0 else 0
+    """Return the context of ``piece`` at index ``p`` of ``own`` and ``left``; P is index ``q`` of ``before``."""
+    xl, xp = np.int64(left[0, p]), np.int64(before[0, q])
     if piece == 0:
-        return 10 * min(xl, 9) + min(xp, 9)
+        return context_e(xl, xp)
     x = np.int64(own[0, p])
-    gl = np.int64(left[1, p])
-    gp = np.int64(before[1, q]) if q >= 0 else 0
+    gl, gp = np.int64(left[1, p]), np.int64(before[1, q])
     if piece == 1:
-        return 100 + ((5 * gl + nearness(xl, x)) * 2 + gp) * 5 + nearness(xp, x)
+        return context_s(x, xl, gl, xp, gp)
     g = np.int64(own[1, p])
-    if unit != 0:
-        gp = g
-    ul = np.int64(left[2, p])
-    up = np.int64(before[2, q]) if q >= 0 else 0
+    gp = g if unit != 0 else gp
+    ul, up = np.int64(left[2, p]), np.int64(before[2, q])
     if piece == 2:
-        return 200 + 11 * fit_of(x, g, xp, gp, up) + fit_of(x, g, xl, gl, ul) if x > 0 else np.int64(321)
+        return context_m(x, g, xl, gl, ul, xp, gp, up)
     u = np.int64(own[2, p])
-    vp = np.int64(before[3, q]) if q >= 0 else 0
-    close = x == xp and g == gp
+    close = np.int64(1 if x == xp and g == gp else 0)
+    vp = np.int64(before[3, q])
     if piece == 3:
-        if x == 0:
-            return np.int64(357)
-        if close and u == up:
-            return 322 + vp
-        if x == xl and g == gl and u == ul:
-            return 338 + np.int64(left[3, p])
-        if close and up == u - 1:
-            return np.int64(354)
-        return np.int64(355) if close and up == u + 1 else np.int64(356)
-    same = close and u == up and np.int64(own[3, p]) == vp
-    if piece == 4:
-        return np.int64(360) if x == 0 else np.int64(359) if same else np.int64(358)
-    same = same and np.int64(own[4, p]) == (np.int64(before[4, q]) if q >= 0 else 0)
-    return np.int64(363) if x == 0 else np.int64(362) if same else np.int64(361)
+        same_left = np.int64(1 if x == xl and g == gl and u == ul else 0)
+        return context_n(x, u, same_left, np.int64(left[3, p]), close, up, vp)
+    same = close != 0 and u == up and np.int64(own[3, p]) == vp
+    same = same and (piece == 4 or own[4, p] == before[4, q])
+    return 3 * (piece - 4) + (360 if x == 0 else 359 if same else 358)
 
 
-@kernel(
-    int64(ro(uint8, 2), ro(uint8, 2), ro(uint8, 2), int64, int64, int64, rw(uint8), rw(uint16), rw(int64), int64, int64)
-)
+@kernel(int64(int64, *_COMPONENTS, int64, int64, int64, rw(uint8), rw(uint16), rw(int64), int64, int64))
 def put_component(
+    m: Int,
     own: NDArray[Any],
     left: NDArray[Any],
     before: NDArray[Any],
@@ -134,16 +159,13 @@ def put_component(
 
     P of position p is position p - ``lag`` of ``before``. Return the next plane; the next token is its start.
     """
-    m: Int = np.int64(own.shape[1])
-    for first in range(0, m, 32):
+    for first in range(PAD, PAD + m, 32):
+        stop: Int = min(first + 32, PAD + m)
         for piece in range(pieces):
-            stop: Int = min(first + 32, m)
             for p in range(first, stop):
-                q = p - lag
-                c = context(piece, own, left, before, p, q, unit)
+                c = context(piece, own, left, before, p, p - lag, unit)
                 t = np.int64(own[piece, p])
-                if (c == 359 or c == 362) and q >= 0:
-                    t -= np.int64(before[piece, q])
+                t -= np.int64(before[piece, p - lag]) if c in (SAME_C, SAME_D) else 0
                 tokens[at] = t & 255
                 contexts[at] = c
                 at += 1
@@ -152,13 +174,40 @@ def put_component(
     return plane
 
 
+@kernel(int64(int64, ro(int64), ro(int64), ro(uint32), rw(uint32), ro(uint16), int64, rw(int64)), inline=True)
+def decode_row(
+    count: Int,
+    contexts: NDArray[Any],
+    tables: NDArray[Any],
+    slots: NDArray[Any],
+    states: NDArray[Any],
+    words: NDArray[Any],
+    word: Int,
+    tokens: NDArray[Any],
+) -> Int:
+    """Decode a row of ``count`` tokens; the slots of a context begin at ``tables[context]``. Return the next word."""
+    for lane in range(count):
+        x = np.int64(states[lane])
+        e = np.int64(slots[tables[contexts[lane]] | (x & 4095)])
+        tokens[lane] = e & 255
+        states[lane] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
+    for lane in range(count):
+        v = np.int64(states[lane])
+        w = (v << 16) | np.int64(words[word])
+        low = v < 65536
+        states[lane] = (w if low else v) & 0xFFFFFFFF
+        word += 1 if low else 0
+    return word
+
+
 @kernel(
     int64(
-        rw(uint8, 2), ro(uint8, 2), ro(uint8, 2), int64, int64, int64, ro(uint8), ro(uint32), rw(uint32), ro(uint16),
-        int64,
+        int64, rw(uint8, 2), ro(uint8, 2), ro(uint8, 2), int64, int64, int64, ro(uint8), ro(uint32), rw(uint32),
+        ro(uint16), int64,
     )
 )  # fmt: skip
 def take_component(
+    m: Int,
     own: NDArray[Any],
     left: NDArray[Any],
     before: NDArray[Any],
@@ -171,36 +220,90 @@ def take_component(
     words: NDArray[Any],
     word: Int,
 ) -> Int:
-    """Decode a component into ``own``; ``before`` is ``own`` itself when ``lag`` is 32. ``words`` is padded by 32.
+    """Decode ``m`` positions of a component into ``own``; ``before`` is ``own`` itself when ``lag`` is 32.
 
-    Return the next word position, -1 when the words run out, -2 for a token that its piece does not have.
+    ``words`` is padded by 32, and components reach to the end of their last row. Return the next word position, -1
+    when the words run out, -2 for a token that its piece does not have.
     """
-    m: Int = np.int64(own.shape[1])
+    tables = np.empty(context_map.size, np.int64)
+    for i in range(context_map.size):
+        tables[i] = np.int64(context_map[i]) << 12
     last = np.int64(words.size) - 32
-    for first in range(0, m, 32):
-        count: Int = min(m - first, 32)
-        for piece in range(pieces):
-            most = 1 if piece == 1 else 7 if piece == 2 else 15 if piece == 3 else 255
-            bad: Int = 0
-            for lane in range(count):
-                p = first + lane
-                q = p - lag
-                c = context(piece, own, left, before, p, q, unit)
-                x = np.int64(states[lane])
-                e = np.int64(slots[(np.int64(context_map[c]) << 12) | (x & 4095)])
-                states[lane] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-                t = e & 255
-                bad |= 1 if t > most else 0
-                if (c == 359 or c == 362) and q >= 0:
-                    t += np.int64(before[piece, q])
-                own[piece, p] = t & most
-            for lane in range(count):
-                v = np.int64(states[lane])
-                low = v < 65536
-                states[lane] = ((v << 16) | np.int64(words[word]) if low else v) & 0xFFFFFFFF
-                word += 1 if low else 0
-            if bad != 0:
-                return -2
-            if word > last:
-                return -1
+    c = np.zeros(32, np.int64)
+    t = np.zeros(32, np.int64)
+    x, xl, xp = np.zeros(32, np.int64), np.zeros(32, np.int64), np.zeros(32, np.int64)
+    g, gl, gp = np.zeros(32, np.int64), np.zeros(32, np.int64), np.zeros(32, np.int64)
+    u, ul, up = np.zeros(32, np.int64), np.zeros(32, np.int64), np.zeros(32, np.int64)
+    v, vl, vp = np.zeros(32, np.int64), np.zeros(32, np.int64), np.zeros(32, np.int64)
+    close, same = np.zeros(32, np.int64), np.zeros(32, np.int64)
+    for row in range((m + 31) // 32):
+        at = PAD + 32 * row
+        count: Int = min(m - 32 * row, 32)
+        beyond: Int = np.int64(0)
+        for i in range(32):
+            xl[i] = left[0, at + i]
+            gl[i] = left[1, at + i]
+            ul[i] = left[2, at + i]
+            vl[i] = left[3, at + i]
+            xp[i] = before[0, at - lag + i]
+            gp[i] = before[1, at - lag + i]
+            up[i] = before[2, at - lag + i]
+            vp[i] = before[3, at - lag + i]
+        for i in range(32):
+            c[i] = context_e(xl[i], xp[i])
+        word = decode_row(count, c, tables, slots, states, words, word, x)
+        if word > last:
+            return -1
+        for i in range(32):
+            c[i] = context_s(x[i], xl[i], gl[i], xp[i], gp[i])
+        word = decode_row(count, c, tables, slots, states, words, word, g)
+        if word > last:
+            return -1
+        for i in range(32):
+            beyond |= g[i] >> 1
+            g[i] &= 1
+            gp[i] = g[i] if unit != 0 else gp[i]
+            c[i] = context_m(x[i], g[i], xl[i], gl[i], ul[i], xp[i], gp[i], up[i])
+        word = decode_row(count, c, tables, slots, states, words, word, u)
+        if word > last:
+            return -1
+        for i in range(32):
+            beyond |= u[i] >> 3
+            u[i] &= 7
+            close[i] = np.int64(x[i] == xp[i]) & np.int64(g[i] == gp[i])
+            alike = np.int64(x[i] == xl[i]) & np.int64(g[i] == gl[i]) & np.int64(u[i] == ul[i])
+            c[i] = context_n(x[i], u[i], alike, vl[i], close[i], up[i], vp[i])
+        word = decode_row(count, c, tables, slots, states, words, word, v)
+        if word > last:
+            return -1
+        for i in range(32):
+            beyond |= v[i] >> 4
+            v[i] &= 15
+            own[0, at + i] = x[i]
+            own[1, at + i] = g[i]
+            own[2, at + i] = u[i]
+            own[3, at + i] = v[i]
+        if beyond != 0:
+            return -2
+        if pieces < 6:
+            continue
+        for i in range(32):
+            same[i] = close[i] & np.int64(u[i] == up[i]) & np.int64(v[i] == vp[i])
+            c[i] = 358 + same[i]
+            c[i] += np.int64(x[i] == 0) * (360 - c[i])
+        word = decode_row(count, c, tables, slots, states, words, word, t)
+        if word > last:
+            return -1
+        for i in range(32):
+            guess = np.int64(before[4, at - lag + i])
+            low = (t[i] + np.int64(c[i] == SAME_C) * guess) & 255
+            own[4, at + i] = low
+            same[i] &= np.int64(low == guess)
+            c[i] = 361 + same[i]
+            c[i] += np.int64(x[i] == 0) * (363 - c[i])
+        word = decode_row(count, c, tables, slots, states, words, word, t)
+        if word > last:
+            return -1
+        for i in range(32):
+            own[5, at + i] = (t[i] + np.int64(c[i] == SAME_D) * np.int64(before[5, at - lag + i])) & 255
     return word

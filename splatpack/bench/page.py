@@ -173,13 +173,18 @@ def attribute_errors(reference: Gaussians, test: Gaussians) -> Errors:
     there, cost = _nearest(a, b, rows)
     if len(a) == len(b) and np.median(_cost(a[rows], b[rows])) <= 4 * np.median(cost) + 1e-12:
         return Errors(_errors(reference.take(rows), test.take(rows)), f"{len(rows):,} rows, in the same order in both.")
+    # Once more, with each feature in units of its own typical error: what a codec kept well tells rows apart best.
+    noise = np.median(np.abs(a[rows] - b[there]), axis=0) + 1e-4 * a.std(axis=0) + 1e-9
+    noise[:3] = noise[:3].max()
+    a, b = (np.asarray(f / noise, np.float32) for f in (a, b))
+    there, _ = _nearest(a, b, rows)
     back, _ = _nearest(b, a, there)
     mutual = back == rows
     share = float(mutual.mean())
     if share < TRUSTED:
         return Errors([], f"Only {100 * share:.0f} % of the rows could be paired, too few to show errors by attribute.")
     note = f"{int(mutual.sum()):,} rows, paired by nearness ({100 * share:.1f} % of {len(rows):,} found their partner; "
-    note += "the others, pruned ones among them, are left out)."
+    note += "the others, such as pruned rows and near copies of a neighbour, are left out, and may be further off)."
     return Errors(_errors(reference.take(rows[mutual]), test.take(there[mutual])), note)
 
 
@@ -508,7 +513,7 @@ def _power(p: int) -> str:
 # The curve of a search.
 
 CHART = (720, 320)
-MARGIN = (64, 20, 16, 44)
+MARGIN = (64, 64, 20, 44)
 """Left, right, top, bottom."""
 
 
@@ -516,13 +521,13 @@ def _search(walked: Sequence[Mapping[str, Any]]) -> str:
     """PSNR over bytes where trials were rendered, else bytes over q."""
     rendered = sorted((t for t in walked if t.get("psnr_mean") is not None), key=lambda t: float(t["bytes"]))
     if rendered:
-        x = ([float(t["bytes"]) for t in rendered], "bytes", True)
+        x = ([float(t["bytes"]) for t in rendered], "bytes")
         mean, worst = ([float(t.get(k) or t["psnr_mean"]) for t in rendered] for k in ("psnr_mean", "psnr_min"))
         svg = _lines(x, [("", mean), ("worst", worst)], "PSNR, dB", [_trial(t) for t in rendered])
         text = f"{len(walked)} trials: the mean over the search's own views, and below it the worst view."
     elif walked:
         tried = sorted(walked, key=lambda t: float(t["q"]))
-        x = ([float(t["q"]) for t in tried], "q", True)
+        x = ([float(t["q"]) for t in tried], "q")
         svg = _lines(x, [("", [float(t["bytes"]) / 1e6 for t in tried])], "MB", [_trial(t) for t in tried])
         text = f"{len(walked)} trials for a size; none was rendered."
     else:
@@ -535,10 +540,10 @@ def _trial(t: Mapping[str, Any]) -> str:
     return f"q {float(t['q']):.4g}, {int(t['bytes']):,} bytes{more}"
 
 
-def _lines(x: tuple[list[float], str, bool], lines: list[tuple[str, list[float]]], unit: str, names: list[str]) -> str:
+def _lines(x: tuple[list[float], str], lines: list[tuple[str, list[float]]], unit: str, names: list[str]) -> str:
     """Lines over a logarithmic axis as inline SVG; each dot says its trial."""
     (width, height), (left, right, top, bottom) = CHART, MARGIN
-    places, label, _ = x
+    places, label = x
     xs = [math.log10(max(v, 1e-30)) for v in places]
     ys = [v for _, line in lines for v in line]
     across, up = _range(xs, 0.02), _range(ys, 0.5)
@@ -561,12 +566,15 @@ def _lines(x: tuple[list[float], str, bool], lines: list[tuple[str, list[float]]
         points = [(at(a), rise(b)) for a, b in zip(xs, line, strict=True)]
         parts.append(f'<polyline class="curve {kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
         dot = "dot" if kind else "dot own"
+        if len(lines) > 1:
+            end = f'x="{points[-1][0] + 9:.1f}" y="{points[-1][1] + 4:.1f}"'
+            parts.append(f'<text class="name" {end}>{kind or "mean"}</text>')
         parts += [
             f'<circle class="{dot}" cx="{a:.1f}" cy="{b:.1f}" r="4"><title>{escape(name)}</title></circle>'
             for (a, b), name in zip(points, names, strict=True)
         ]
     parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 6}" text-anchor="middle">{escape(label)}</text>')
-    parts.append(f'<text x="{left - 8}" y="{top - 4}" text-anchor="end">{escape(unit)}</text>')
+    parts.append(f'<text x="{left}" y="{top - 5}">{escape(unit)}</text>')
     aria = f'role="img" aria-label="{escape(f"{unit} over {label}")}"'
     return f'<svg class="rd" viewBox="0 0 {width} {height}" {aria}>{"".join(parts)}</svg>'
 

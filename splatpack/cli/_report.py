@@ -57,20 +57,21 @@ def _word(value: Any, kind: str) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def sections(path: str | Path) -> dict[str, int]:
-    """Return the bytes of each section of a ``.spk``; nothing for another format."""
+def _stored(path: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Return the bytes of each section of a ``.spk``, and what it says of its encoder; nothing for another format."""
     from splatpack.cli._inputs import open_spk
     from splatpack.cli.info import _sections
     from splatpack.pack.api import is_spk
 
     if not is_spk(path):
-        return {}
-    with open_spk(str(path)) as reader:
-        rows = _sections(reader)
-    return {
-        " ".join([r["name"], *([f"({', '.join(r['attributes'])})"] if r["attributes"] else [])]): r["bytes"]
-        for r in rows
-    }
+        return {}, []
+    with open_spk(path) as reader:
+        rows, meta = _sections(reader), reader.meta
+    sections = {r["name"] + (f" ({', '.join(r['attributes'])})" if r["attributes"] else ""): r["bytes"] for r in rows}
+    encoder = meta.get("encoder")
+    given = encoder.items() if isinstance(encoder, dict) else ()
+    texts = [f"{name} {value}" for name, value in given if value not in ({}, [], None) and name != "n_in"]
+    return sections, [("settings", ", ".join(texts)), ("encoder", str(meta.get("generator")))]
 
 
 def write(
@@ -100,6 +101,7 @@ def write(
     from splatpack.bench.page import Facts, attribute_errors, page
     from splatpack.container.atomic import atomic_write
 
+    sections, encoder = _stored(files[1])
     before, after = (Path(f).stat().st_size for f in files)
     rows = [
         ("original", f"{files[0]}, {size(before)} ({before:,} bytes), {len(scenes[0]):,} Gaussians"),
@@ -107,11 +109,12 @@ def write(
         ("size", size(after)),
         ("ratio", f"{before / max(after, 1):.3g}x"),
         ("rate", f"{8 * after / max(len(scenes[0]), 1):.1f} bits/G"),
+        *encoder,
         *facts,
         ("version", f"splatpack {__version__}"),
     ]
     title = f"{Path(files[0]).name} and {Path(files[1]).name}"
-    about = Facts(title, rows, command_line(), sections(files[1]), search)
+    about = Facts(title, rows, command_line(), sections, search)
     text = page(about, drawn, attribute_errors(*scenes))
     with atomic_write(path, force=force) as file:
         file.write(text.encode("utf-8", "backslashreplace"))

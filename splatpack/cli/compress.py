@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +91,12 @@ def _run(
     """
     target = _target(source, output)
     how = _settings(**quality)
+    from splatpack.errors import UsageError
+
     if page is not None:
         _report.refuse(page, force, (source, target))
+        if Path(source).resolve() == target.resolve():
+            raise UsageError(f"--report needs the input afterwards, and {target} replaces it. Choose another output.")
     from splatpack.pack.api import compress
 
     limits = _options.limits(max_memory)
@@ -115,7 +119,7 @@ def _run(
             report.stages.append(("verify", seconds))
             report.seconds += seconds
         if page is not None:
-            _page(console, page, report, how, max_memory, exact=quality["lossless"], force=force)
+            _page(console, page, report, max_memory, exact=quality["lossless"], force=force)
     for warning in report.warnings:
         console.warn(f"{source}: {warning}")
     more = ({"verified": True} if verify else {}) | ({"report": page} if page else {})
@@ -179,7 +183,7 @@ def _verify(path: Path, threads: int | None) -> float:
 
 
 def _page(
-    console: Console, path: str, report: WriteReport, how: Settings, max_memory: int | None, *, exact: bool, force: bool
+    console: Console, path: str, report: WriteReport, max_memory: int | None, *, exact: bool, force: bool
 ) -> None:
     """Draw both files from the cameras of the measurement, and write the page."""
     from splatpack.bench.page import draw
@@ -190,21 +194,12 @@ def _page(
         read(report.input, exact=exact, limits=budget, threads=threads),
         read(report.output, threads=threads),
     )
-    facts = [("preset", report.preset), ("settings", ", ".join(_given(how)))]
+    facts = [("preset", report.preset)]
     facts += [("stages", ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.stages))]
     facts += [("warning", text) for text in report.warnings]
     drawn = draw(*scenes, threads=threads)
     search = report.search
     _report.write(path, scenes, drawn, (report.input, report.output), facts, search=search, force=force)
-
-
-def _given(how: Settings) -> list[str]:
-    """Return the settings as text; those that a mapping or a tuple leaves empty are left out."""
-    import dataclasses
-
-    values = {f.name: getattr(how, f.name) for f in dataclasses.fields(how) if f.name != "name"}
-    texts = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-    return [f"{k} {v}" for k, v in texts.items() if v not in ({}, (), None)]
 
 
 def _summary(console: Console, report: WriteReport, verified: bool) -> None:

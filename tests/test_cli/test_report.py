@@ -23,6 +23,7 @@ def test_compress(cli: Runner, folder: Path) -> None:
     text = "".join(found.words)
     for part in (f"{done.json['psnr_mean']:.2f} dB", f"{done.json['ssim_mean']:.4f}", "Bytes", "Errors by attribute"):
         assert part in text
+    assert "preset high, q 0.45, prune 0.25, steps {'sh': 0.2}" in text
     line = next(w for w in found.words if w.startswith("splatpack compress "))
     words = shlex.split(line)
     assert words[:3] == ["splatpack", "compress", str(source)]
@@ -80,6 +81,10 @@ def test_refuses_before_any_work(cli: Runner, folder: Path) -> None:
     assert report.read_text() == "mine"
     assert cli(*compare, report, "-f").status == 0
     assert cli(*compare, folder / "out.pdf").status == 2
+    spk = folder / "scene.spk"
+    before = spk.read_bytes()
+    assert cli("compress", spk, "-o", spk, "-f", "--report", report).status == 2
+    assert spk.read_bytes() == before
     (folder / "scene.spk").rename(folder / "scene.html")
     done = cli("compare", folder / "scene.ply", folder / "scene.html", "--report", folder / "scene.html", "-f")
     assert done.status == 2

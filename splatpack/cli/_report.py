@@ -98,7 +98,8 @@ def write(
     force : bool
     """
     from splatpack import __version__
-    from splatpack.bench.page import Facts, attribute_errors, page
+    from splatpack.bench.page import Facts, page
+    from splatpack.bench.pairing import attribute_errors
     from splatpack.container.atomic import atomic_write
 
     sections, encoder = _stored(files[1])

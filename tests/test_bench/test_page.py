@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from splatpack.bench.page import GAIN, SHOWN, Drawn, Errors, Facts, attribute_errors, draw, page
+from splatpack.bench.page import GAIN, SHOWN, Drawn, Facts, draw, page
+from splatpack.bench.pairing import Errors, attribute_errors
 from splatpack.errors import UsageError
 from splatpack.render.compare import compare
 from splatpack.render.views import evaluation_cameras, orbit_cameras

@@ -75,7 +75,7 @@ def kernel(signature: Any, *, inline: bool = False) -> Callable[[F], F]:
 
     def wrap(fn: F) -> F:
         options: dict[str, Any] = {"forceinline": True} if inline else {}
-        compiled: Any = numba.njit(nogil=True, boundscheck=_BOUNDSCHECK, **options)(fn)
+        compiled: Any = numba.njit(nogil=True, boundscheck=_BOUNDSCHECK, error_model="numpy", **options)(fn)
         if compiled is fn:
             return fn
         with contextlib.suppress(RuntimeError):

@@ -36,7 +36,7 @@ def test_the_commands(scene_folder: Path) -> None:
     for line in lines:
         words = shlex.split(line)
         assert words[0] == "splatpack"
-        extra = ["-f"] if words[1] in ("compress", "render", "decompress") else []
+        extra = ["-f"] if words[1] in ("compress", "render", "decompress", "compare") else []
         assert cli.main([*words[1:], *extra]) == 0, line
     assert {"scene.spk", "s.spk", "picture.png", "side_by_side.png", "back.ply"} <= {
         p.name for p in scene_folder.iterdir()

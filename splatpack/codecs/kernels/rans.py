@@ -218,7 +218,8 @@ def take_plane(
     """Decode a plane of values whose contexts are known; ``signed`` 1 undoes the zigzag.
 
     ``cursors`` holds the next word and the next bit position and is moved on; bits end at ``end``. ``words`` is padded
-    by 32 entries, ``bits`` by 16 bytes. Return 0, -1 when the words run out, -2 when the bits do or a token is above 251.
+    by 32 entries, ``bits`` by 16 bytes. Return 0, -1 when the words run out, -2 when the bits do or a token is above
+    251.
     """
     last = np.int64(words.size) - 32
     p = cursors[0]

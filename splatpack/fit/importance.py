@@ -76,7 +76,7 @@ def view_weights(scene: Gaussians, camera: Camera, near: float, threads: int = 1
     """
     view = project(scene, camera, near=near, colour=False, threads=threads)
     weights = np.zeros(len(scene))
-    through, live, lanes = np.empty(TILE * TILE), np.empty(TILE, np.int64), np.empty(TILE)
+    through, live, lanes = np.empty(TILE * TILE, np.float32), np.empty(TILE, np.int64), np.empty(TILE, np.float32)
     for band in range(view.bands):
         starts, members = view.band_lists(band)
         weigh_band(

@@ -73,3 +73,20 @@ class TargetExistsError(StorageError):
     """The output exists already and overwriting was not asked for."""
 
     code = "exists"
+
+
+class PeerError(SplatpackError, ConnectionError):
+    """The other end of a connection refused, broke the protocol, or was lost.
+
+    Attributes
+    ----------
+    close_code : int or None
+        The WebSocket close code that says why (``spec/protocol.md``, section 9), where there is one.
+    """
+
+    code = "peer"
+    exit_code = 6
+
+    def __init__(self, message: str, close_code: int | None = None) -> None:
+        super().__init__(message)
+        self.close_code = close_code

@@ -19,6 +19,7 @@ EXIT = {
     "limit": 5,
     "io": 6,
     "exists": 6,
+    "peer": 6,
 }
 """The contract with scripts: these codes and statuses never change."""
 
@@ -30,7 +31,7 @@ def test_codes_and_statuses_are_the_contract() -> None:
 
 @pytest.mark.parametrize("cls", [c for c in CLASSES if c is not SplatpackError], ids=lambda c: c.__name__)
 def test_each_is_the_builtin_that_a_caller_expects(cls: type[SplatpackError]) -> None:
-    expected = OSError if issubclass(cls, errors.StorageError) else ValueError
+    expected = OSError if issubclass(cls, (errors.StorageError, errors.PeerError)) else ValueError
     with pytest.raises(expected, match="what, where"):
         raise cls("what, where")
     assert issubclass(cls, SplatpackError)

@@ -8,22 +8,14 @@ import zlib
 from pathlib import PurePath
 
 from splatpack.formats.files import open_regular
+from splatpack.formats.table import FORMATS
 
 HEAD_BYTES = 64 << 10
 
 UNKNOWN = "unknown"
 
 _MAGICS: tuple[tuple[bytes, str], ...] = (
-    (b"\x89SPK\r\n\x1a\n", "spk"),
-    (b"NGSP", "spz"),
-    (b"glTF", "gltf"),
-    (b"RAD0", "rad"),
-    (b"RADC", "rad"),
-    (b"PXR-USDC", "usd"),
-    (b"#usda", "usd"),
-    (b"\x894DGS1\r\n", "4dgs"),
-    (b"SP4D", "splat4d"),
-    (b"\x4b\x67\x00\x00", "splatv"),
+    *((magic, f.name) for f in FORMATS.values() for magic in f.magics),
     (b"\x93NUMPY", "npy"),
     (b"\x89PNG\r\n\x1a\n", "image"),
     (b"\xff\xd8\xff", "image"),
@@ -37,17 +29,22 @@ _JSON_KEYS = (
     ("viewmat", "cameras"),
     ("w2c", "cameras"),
 )
-_MIN_SPLAT = 32
+_KSPLAT_HEADERS = 4096 + 1024
+FOLDER_FILE = "meta.json"
+"""A folder is known by this file in it."""
 
 
 def detect(path: str | os.PathLike[str]) -> str:
-    """Return the name of the format of the file at ``path``, or ``unknown``.
+    """Return the name of the format of the file at ``path``, or ``unknown``; a folder is known by its ``meta.json``.
 
     Raises
     ------
     StorageError
         The file cannot be read.
     """
+    inside = os.path.join(path, FOLDER_FILE)
+    if os.path.isdir(path) and os.path.exists(inside):
+        path = inside
     with open_regular(path) as (file, size):
         return sniff(file.read(HEAD_BYTES), os.fspath(path), size)
 
@@ -67,13 +64,11 @@ def sniff(head: bytes, name: str = "", size: int | None = None) -> str:
     Returns
     -------
     str
-        A name of :data:`splatpack.formats.registry.FORMATS`, or ``unknown``.
+        A name of :data:`splatpack.formats.table.FORMATS`, or ``unknown``.
     """
     for magic, known in _MAGICS:
         if head.startswith(magic):
-            return known
-    if head.startswith((b"ply\n", b"ply\r\n")):
-        return "compressed-ply" if b"packed_position" in head[: head.find(b"end_header")] else "ply"
+            return _kind_of_ply(head) if known == "ply" else known
     if head.startswith(b"\x1f\x8b"):
         return _inside_gzip(head)
     if head.startswith(b"PK\x03\x04"):
@@ -81,6 +76,10 @@ def sniff(head: bytes, name: str = "", size: int | None = None) -> str:
     if head.lstrip(b" \t\r\n\xef\xbb\xbf")[:1] in (b"{", b"["):
         return _json(head)
     return _by_suffix(head, name, len(head) if size is None else size)
+
+
+def _kind_of_ply(head: bytes) -> str:
+    return "compressed-ply" if b"packed_position" in head[: head.find(b"end_header")] else "ply"
 
 
 def _inside_gzip(head: bytes) -> str:
@@ -107,15 +106,30 @@ def _json(head: bytes) -> str:
         value = json.loads(text)
         item = value[0] if isinstance(value, list) and value else value
         keys = set(item) if isinstance(item, dict) else set()
+        if isinstance(item, dict) and "means" in item and _is_png_compression(item["means"]):
+            return "png-compression"
     except (ValueError, RecursionError):
         keys = {key for key, _ in _JSON_KEYS if f'"{key}"' in text}
     return next((known for key, known in _JSON_KEYS if key in keys), "json")
 
 
+def _is_png_compression(means: object) -> bool:
+    """gsplat's meta.json says how an image of 8-bit levels is spread; SOG v1 also names its files."""
+    return isinstance(means, dict) and "mins" in means and "files" not in means
+
+
 def _by_suffix(head: bytes, name: str, size: int) -> str:
+    """Tell the two formats without magic; until December 2023 ``.ksplat`` files were called ``.splat``."""
     suffix = PurePath(name).suffix.lower()
-    if suffix == ".ksplat" and head[:2] == b"\x00\x01":
+    if suffix not in (".splat", ".ksplat"):
+        return UNKNOWN
+    if head[:2] == b"\x00\x01" and (suffix == ".ksplat" or _is_ksplat(head, size)):
         return "ksplat"
-    if suffix == ".splat" and size >= _MIN_SPLAT and size % _MIN_SPLAT == 0:
-        return "splat"
-    return UNKNOWN
+    return "splat" if suffix == ".splat" and size else UNKNOWN
+
+
+def _is_ksplat(head: bytes, size: int) -> bool:
+    """Version 0.1, room for the headers, a compression level that exists, and as many sections as fit."""
+    sections = int.from_bytes(head[4:8], "little")
+    level = int.from_bytes(head[20:22], "little")
+    return size >= _KSPLAT_HEADERS and level <= 2 and 1 <= sections <= (size - 4096) // 1024

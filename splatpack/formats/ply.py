@@ -16,12 +16,12 @@ from splatpack.formats.files import open_regular
 from splatpack.formats.plydata import Columns, blocks, check_counts
 from splatpack.formats.plyheader import Header, read_header
 from splatpack.formats.plylayout import Layout, plan
-from splatpack.formats.plywrite import ply_blocks, write_ply
+from splatpack.formats.plywrite import ply_blocks, save_ply, write_ply
 from splatpack.limits import Limits
 from splatpack.scene.gaussians import C0, Gaussians
 from splatpack.scene.validate import normalise_quats
 
-__all__ = ["ply_blocks", "read_ply", "write_ply"]
+__all__ = ["ply_blocks", "read_ply", "save_ply", "write_ply"]
 
 FLAT = float(np.log(1e-6))
 """What is added to a surfel's larger log-scale to make its third one: flat, yet finite."""

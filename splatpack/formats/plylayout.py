@@ -144,7 +144,7 @@ def _layout(header: Header, properties: list[Property], names: dict[str, int], k
             extras[p.name] = np.dtype("f4" if p.code == "f8" else p.code)
             slots.append(Slot(i, f"extra:{p.name}", 0))
     scale = None if taken["sh0"][0] != "red" else _colour_scale([properties[names[c]] for c in taken["sh0"]])
-    antialiased, surfels, z_up = _flags(header.comments)
+    antialiased, surfels, z_up = comment_flags(header.comments)
     flat = len(taken["scales"]) == 2
     ordered = tuple(sorted(slots, key=lambda s: s.property))
     return Layout(ordered, coefficients, extras, scale, flat, surfels or flat, antialiased, z_up)
@@ -185,7 +185,7 @@ def _colour_scale(properties: list[Property]) -> float:
     return scale
 
 
-def _flags(comments: list[str]) -> tuple[bool, bool, bool]:
+def comment_flags(comments: list[str]) -> tuple[bool, bool, bool]:
     """Return (antialiased, surfels, z_up) from the comments; the last one that speaks wins."""
     antialiased = surfels = z_up = False
     for text in comments:

@@ -1,98 +1,57 @@
-"""The table of foreign formats: who reads and writes each. Modules are imported when they are needed, never before."""
+"""Reading and writing scenes of any foreign format. Modules are imported when they are needed, never before."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import import_module
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
-from splatpack.errors import UnsupportedError
+from splatpack.errors import UnsupportedError, UsageError
 from splatpack.formats.detect import detect
+from splatpack.formats.losses import Losses, fit_to
+from splatpack.formats.table import FORMATS, Format, readable, titles, writable
 from splatpack.limits import Limits
-from splatpack.scene.gaussians import Gaussians
+from splatpack.scene.gaussians import FRAMES, Gaussians
+
+__all__ = ["FORMATS", "Format", "read_scene", "readable", "target_format", "writable", "write_folder", "write_scene"]
 
 
-@dataclass(frozen=True)
-class Format:
-    """One format.
-
-    Attributes
-    ----------
-    name : str
-        What :func:`splatpack.formats.detect.detect` returns for it.
-    title : str
-        What people call it.
-    extensions : tuple of str
-        Lower case, with the dot; the first is the usual one.
-    reader, writer : str or None
-        ``module:function``. A reader takes ``(path, *, limits, normalise)``, a writer ``(binary file, scene)``.
-    """
-
-    name: str
-    title: str
-    extensions: tuple[str, ...]
-    reader: str | None = None
-    writer: str | None = None
-
-
-FORMATS: dict[str, Format] = {
-    f.name: f
-    for f in (
-        Format("ply", "PLY", (".ply",), "splatpack.formats.ply:read_ply", "splatpack.formats.ply:write_ply"),
-        Format("spk", "splatpack", (".spk",)),
-        Format("compressed-ply", "PlayCanvas compressed PLY", (".compressed.ply",)),
-        Format("spz", "Niantic SPZ", (".spz",)),
-        Format("sog", "PlayCanvas SOG", (".sog",)),
-        Format("lod-meta", "PlayCanvas streamed SOG", (".json",)),
-        Format("splat", "antimatter15 .splat", (".splat",)),
-        Format("ksplat", "mkkellogg .ksplat", (".ksplat",)),
-        Format("gltf", "glTF", (".glb", ".gltf")),
-        Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz")),
-        Format("rad", "Spark RAD", (".rad", ".radc")),
-        Format("splatv", "splaTV", (".splatv",)),
-        Format("4dgs", "4DGS container", (".4dgs",)),
-        Format("splat4d", "splat4d", (".splat4d",)),
-        Format("checkpoint", "PyTorch checkpoint", (".pt", ".pth", ".ckpt")),
-        Format("cameras", "list of cameras", (".json",)),
-        Format("transforms", "list of posed photos", (".json",)),
-    )
-}
-"""All formats that can be told apart; those without a reader are named in the error."""
-
-
-def readable() -> list[Format]:
-    """Return the formats that :func:`read_scene` reads."""
-    return [f for f in FORMATS.values() if f.reader]
-
-
-def writable() -> list[Format]:
-    """Return the formats that :func:`write_scene` writes."""
-    return [f for f in FORMATS.values() if f.writer]
-
-
-def read_scene(path: str | os.PathLike[str], *, limits: Limits | None = None, normalise: bool = True) -> Gaussians:
-    """Read a scene from a file of any foreign format, told by its content.
+def read_scene(
+    path: str | os.PathLike[str], *, limits: Limits | None = None, normalise: bool = True, frame: str | None = None
+) -> Gaussians:
+    """Read a scene from a file (or folder) of any foreign format, told by its content.
 
     Parameters
     ----------
     path : path-like
-        A regular file.
+        A regular file, or a folder where the format is one.
     limits : Limits, optional
         What the file may make us allocate. Default: ``Limits()``.
     normalise : bool
         False: give the numbers exactly as they are stored (for lossless compression).
+    frame : str, optional
+        The frame that the numbers of the file are in, when the convention of its format does not hold. Nothing is
+        turned: this is what the scene is said to be in.
+
+    Returns
+    -------
+    Gaussians
+        ``metadata["source"]`` says where it came from; its ``notes`` are what the reader could not keep.
 
     Raises
     ------
     UnsupportedError
         The format is not known or not read here. ``.spk`` is not: that is ``splatpack.read``.
+    UsageError
+        There is no such frame.
     CorruptError, LimitError, StorageError
         As the reader of the format says.
     """
     name = os.fspath(path)
+    _check_frame(frame)
     found = detect(path)
     if found == "spk":
         raise UnsupportedError(f"{name}: a .spk file, expected a foreign format here. Open it with splatpack.read.")
@@ -100,14 +59,16 @@ def read_scene(path: str | os.PathLike[str], *, limits: Limits | None = None, no
     if entry is None or entry.reader is None:
         what = f"a file of kind {entry.title!r}" if entry else f"content of kind {found!r}"
         raise UnsupportedError(
-            f"{name}: {what}, which this version cannot read; it reads {_titles(readable())} and .spk. "
+            f"{name}: {what}, which this version cannot read; it reads {titles(readable())} and .spk. "
             "Convert the file first."
         )
     scene: Gaussians = _load(entry.reader)(path, limits=limits, normalise=normalise)
-    return scene
+    return scene if frame is None else replace(scene, frame=frame)
 
 
-def write_scene(file: BinaryIO, scene: Gaussians, extension: str) -> None:
+def write_scene(
+    file: BinaryIO, scene: Gaussians, extension: str, *, frame: str | None = None, **settings: Any
+) -> list[str]:
     """Write a scene to an open binary file in the format that ``extension`` names.
 
     Parameters
@@ -115,14 +76,52 @@ def write_scene(file: BinaryIO, scene: Gaussians, extension: str) -> None:
     file : binary file
         Is written from where it stands, and left open.
     scene : Gaussians
-        Any.
+        Any. It is turned to the frame that the format has by convention.
     extension : str
         A suffix such as ``.ply``, or a whole file name.
+    frame : str, optional
+        Another frame to turn the numbers to. Nothing in most files says so.
+    **settings
+        The writer's own, such as ``version`` of SPZ.
+
+    Returns
+    -------
+    list of str
+        What the format could not hold, in a sentence each.
 
     Raises
     ------
     UnsupportedError
         No format that can be written has this extension, or the format cannot hold the scene.
+    InvalidSceneError
+        The scene holds NaN or infinite positions, for which most formats have no bits.
+    UsageError
+        There is no such frame or setting.
+    """
+    entry = target_format(extension)
+    if entry.folder:
+        raise UsageError(f"{entry.title} is a folder, expected the name of a file. Use write_folder.")
+    return _write(entry, file, scene, frame, settings)
+
+
+def write_folder(
+    folder: str | os.PathLike[str], scene: Gaussians, name: str, *, frame: str | None = None, **settings: Any
+) -> list[str]:
+    """Write a scene to an empty folder in the format ``name`` of :data:`FORMATS`; else as :func:`write_scene`."""
+    entry = FORMATS.get(name)
+    if entry is None or not (entry.folder and entry.writer):
+        known = ", ".join(f.name for f in writable() if f.folder) or "none"
+        raise UnsupportedError(f"cannot write {name!r} to a folder, expected one of: {known}.")
+    return _write(entry, Path(folder), scene, frame, settings)
+
+
+def target_format(extension: str) -> Format:
+    """Return the format that a suffix, or the end of a file name, stands for.
+
+    Raises
+    ------
+    UnsupportedError
+        None that can be written.
     """
     wanted = extension.lower()
     wanted = wanted if wanted.startswith(".") else "".join(PurePath(wanted).suffixes[-2:]) or f".{wanted}"
@@ -130,17 +129,33 @@ def write_scene(file: BinaryIO, scene: Gaussians, extension: str) -> None:
     entry = max(matches, key=lambda m: m[0])[1] if matches else None
     if entry is None or entry.writer is None:
         raise UnsupportedError(
-            f"cannot write {extension!r}: expected an extension of {_titles(writable())} (or .spk, through "
+            f"cannot write {extension!r}: expected an extension of {titles(writable())} (or .spk, through "
             "splatpack.write)."
         )
-    _load(entry.writer)(file, scene)
+    return entry
 
 
-def _titles(formats: list[Format]) -> str:
-    return ", ".join(f"{f.title} ({f.extensions[0]})" for f in formats)
+def _write(
+    entry: Format, target: BinaryIO | Path, scene: Gaussians, frame: str | None, settings: dict[str, Any]
+) -> list[str]:
+    _check_frame(frame, known=FRAMES[:-1])
+    unknown = sorted(set(settings) - set(entry.settings))
+    if unknown:
+        raise UsageError(
+            f"{entry.title} has no setting {unknown[0]!r}, expected one of: {', '.join(entry.settings) or 'none'}."
+        )
+    goal = frame or (scene.frame if scene.frame in entry.frames else entry.frames[0])
+    losses = Losses(len(scene))
+    _load(entry.writer)(target, fit_to(scene, entry, losses, goal), losses, frame=goal, **settings)
+    return losses.sentences
 
 
-def _load(target: str) -> Callable[..., Any]:
-    module, function = target.split(":")
+def _check_frame(frame: str | None, known: tuple[str, ...] = FRAMES) -> None:
+    if frame is not None and frame not in known:
+        raise UsageError(f"frame {frame!r}, expected one of {', '.join(known)}.")
+
+
+def _load(target: str | None) -> Callable[..., Any]:
+    module, function = (target or "").split(":")
     loaded: Callable[..., Any] = getattr(import_module(module), function)
     return loaded

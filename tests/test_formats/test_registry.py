@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from splatpack.errors import StorageError, UnsupportedError
+from splatpack.errors import StorageError, UnsupportedError, UsageError
 from splatpack.formats.detect import detect, sniff
 from splatpack.formats.registry import FORMATS, read_scene, readable, writable, write_scene
 from splatpack.limits import Limits
+from splatpack.scene.transform import change_frame
 from tests import synth
 
 
@@ -55,9 +56,13 @@ def _zip(*names: str) -> bytes:
         (b'{"frames": [' + b" " * 70000, "", "transforms"),
         (b"[" * 65536, "", "json"),
         (b"\0" * 64, "a.splat", "splat"),
-        (b"\0" * 65, "a.splat", "unknown"),
+        (b"\0" * 65, "a.splat", "splat"),
+        (b"\x00\x01" + b"\0" * 62, "a.splat", "splat"),
         (b"\0" * 64, "a.bin", "unknown"),
         (b"\x00\x01" + b"\0" * 62, "a.ksplat", "ksplat"),
+        (b"\x00\x01\0\0\1" + b"\0" * 6000, "a.splat", "ksplat"),
+        (b'{"means": {"mins": [0], "maxs": [1]}}', "meta.json", "png-compression"),
+        (b'{"means": {"mins": [0], "maxs": [1], "files": []}}', "meta.json", "sog"),
         (b"", "a.splat", "unknown"),
         (b"", "a.ply", "unknown"),
     ],
@@ -81,7 +86,7 @@ def test_ply_through_the_registry(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (b"\x89SPK\r\n\x1a\n", r"splatpack\.read"),
-        (b"NGSP", "Niantic SPZ.*it reads PLY"),
+        (b"RAD0", "Spark RAD.*it reads PLY"),
         (b"hello", "unknown.*it reads PLY"),
         (b"", "unknown"),
     ],
@@ -93,7 +98,7 @@ def test_what_is_not_read_is_named(tmp_path: Path, data: bytes, message: str) ->
         read_scene(path)
 
 
-@pytest.mark.parametrize("extension", [".spz", ".compressed.ply", "a.compressed.ply", ".xyz", "", "ply2", ".spk"])
+@pytest.mark.parametrize("extension", [".ksplat", "a.rad", ".xyz", "", "ply2", ".spk"])
 def test_what_is_not_written_is_named(extension: str) -> None:
     with pytest.raises(UnsupportedError, match=r"PLY \(\.ply\)"):
         write_scene(io.BytesIO(), synth.scene(1), extension)
@@ -101,8 +106,31 @@ def test_what_is_not_written_is_named(extension: str) -> None:
 
 def test_table() -> None:
     assert all(name == f.name and f.extensions for name, f in FORMATS.items())
-    assert [f.name for f in readable()] == ["ply"]
-    assert [f.name for f in writable()] == ["ply"]
+    assert {"ply", "compressed-ply", "splat", "spz", "ksplat"} <= {f.name for f in readable()}
+    assert {"ply", "compressed-ply", "splat", "spz"} <= {f.name for f in writable()}
+    extensions = [e for f in writable() for e in f.extensions]
+    assert len(set(extensions)) == len(extensions)
+
+
+def test_the_frame_of_a_file_can_be_overridden(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    with path.open("wb") as file:
+        write_scene(file, synth.scene(10, 1), ".ply")
+    plain, named = read_scene(path), read_scene(path, frame="rub")
+    assert (plain.frame, named.frame) == ("rdf", "rub")
+    assert (plain.means == named.means).all()
+    with pytest.raises(UsageError, match="frame 'down'"):
+        read_scene(path, frame="down")
+
+
+@pytest.mark.parametrize("frame", ["rdf", "rub", "luf", "z_up"])
+def test_ply_in_any_frame(tmp_path: Path, frame: str) -> None:
+    path, scene = tmp_path / "a.ply", synth.scene(10, 1)
+    with path.open("wb") as file:
+        write_scene(file, scene, ".ply", frame=frame)
+    want = change_frame(scene, frame)
+    assert (read_scene(path).means == want.means).all()
+    assert read_scene(path).frame == ("z_up" if frame == "z_up" else "rdf")
 
 
 def test_detect_needs_a_file(tmp_path: Path) -> None:

@@ -1,0 +1,123 @@
+"""The table of foreign formats: a row each, with its signature, who reads and writes it, and what it can hold.
+
+Data only: modules are named and imported when they are needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Attributes
+    ----------
+    name : str
+        What :func:`splatpack.formats.detect.detect` returns for it.
+    title : str
+        What people call it.
+    extensions : tuple of str
+        Lower case, with the dot; the first is the usual one. A folder has none.
+    magics : tuple of bytes
+        First bytes that only this format has. Formats without any are told in ``detect``.
+    reader : str or None
+        ``module:function``, called as ``(path, *, limits, normalise)``. It never turns a scene: it gives the numbers of
+        the file and says in which frame they are.
+    writer : str or None
+        ``module:function``, called as ``(file, scene, losses, *, frame, **settings)`` with an open binary file, or with
+        the path of an empty folder where ``folder`` is set.
+    settings : tuple of str
+        Names of the writer's own settings.
+    folder : bool
+        A scene is a folder of files.
+    frames : tuple of str
+        The frames that such files are in; the first is the one that the writer turns a scene to if it is in none.
+    sh_degree : int
+        Highest SH degree that a file can hold.
+    antialiased, surfels, extras : bool
+        Whether a file can say that its scene is antialiased, is 2DGS, has further columns.
+    limits : str
+        What else is lost, for people.
+    """
+
+    name: str
+    title: str
+    extensions: tuple[str, ...] = ()
+    magics: tuple[bytes, ...] = ()
+    reader: str | None = None
+    writer: str | None = None
+    settings: tuple[str, ...] = ()
+    folder: bool = False
+    frames: tuple[str, ...] = ("rdf",)
+    sh_degree: int = 3
+    antialiased: bool = False
+    surfels: bool = False
+    extras: bool = False
+    limits: str = ""
+
+
+def _module(name: str, function: str) -> str:
+    return f"splatpack.formats.{name}:{function}"
+
+
+FORMATS: dict[str, Format] = {
+    f.name: f
+    for f in (
+        Format(
+            "ply", "PLY", (".ply",), (b"ply\n", b"ply\r\n"), _module("ply", "read_ply"), _module("ply", "save_ply"),
+            frames=("rdf", "z_up"), antialiased=True, surfels=True, extras=True, limits="none: float32",
+        ),
+        Format("spk", "splatpack", (".spk",), (b"\x89SPK\r\n\x1a\n",)),
+        Format(
+            "compressed-ply", "PlayCanvas compressed PLY", (".compressed.ply",), (),
+            _module("compressedply", "read_compressed_ply"), _module("compressedply", "write_compressed_ply"),
+            frames=("rdf", "z_up"), antialiased=True, surfels=True,
+            limits="positions and log-scales 11, 10, 11 bits of a box of 256 Gaussians, colour and alpha 8 bits, "
+            "rotation 0.2 deg, SH +-4 in 256 levels; rows in Morton order",
+        ),
+        Format(
+            "splat", "antimatter15 .splat", (".splat",), (), _module("splat", "read_splat"),
+            _module("splat", "write_splat"), sh_degree=0,
+            limits="colour in 0..1 and alpha 8 bits, rotation 4 x 8 bits (0.8 deg); rows in order of visibility",
+        ),
+        Format(
+            "spz", "Niantic SPZ", (".spz",), (b"NGSP",), _module("spz", "read_spz"), _module("spz", "write_spz"),
+            settings=("version",), frames=("rub",), antialiased=True,
+            limits="positions 24 bits fixed point, log-scale -10..5.94 in steps of 1/16, colour and alpha 8 bits, "
+            "rotation 0.2 deg, SH +-1 in 32 or 16 levels; reads versions 1 to 4 without SH band 4, writes 2 to 4",
+        ),
+        Format(
+            "ksplat", "mkkellogg .ksplat", (".ksplat",), (), _module("ksplat", "read_ksplat"),
+            limits="reads levels 0 to 2, SH degree 0 to 3",
+        ),
+        Format("sog", "PlayCanvas SOG", (".sog",)),
+        Format("lod-meta", "PlayCanvas streamed SOG", (".json",)),
+        Format("gltf", "glTF", (".glb", ".gltf"), (b"glTF",)),
+        Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz"), (b"PXR-USDC", b"#usda")),
+        Format("rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC")),
+        Format("splatv", "splaTV", (".splatv",), (b"\x4b\x67\x00\x00",)),
+        Format("4dgs", "4DGS container", (".4dgs",), (b"\x894DGS1\r\n",)),
+        Format("splat4d", "splat4d", (".splat4d",), (b"SP4D",)),
+        Format("checkpoint", "PyTorch checkpoint", (".pt", ".pth", ".ckpt")),
+        Format("cameras", "list of cameras", (".json",)),
+        Format("transforms", "list of posed photos", (".json",)),
+    )
+}  # fmt: skip
+"""All formats that can be told apart; those without a reader are named in the error."""
+
+
+def readable() -> list[Format]:
+    """Return the formats that have a reader."""
+    return [f for f in FORMATS.values() if f.reader]
+
+
+def writable() -> list[Format]:
+    """Return the formats that have a writer."""
+    return [f for f in FORMATS.values() if f.writer]
+
+
+def titles(formats: list[Format]) -> str:
+    """Name formats in a sentence."""
+    return ", ".join(f"{f.title} ({f.extensions[0] if f.extensions else 'a folder'})" for f in formats)

@@ -1,4 +1,4 @@
-"""An independent decoder of `.spk` files, format 1.0, written from the specification alone.
+"""An independent decoder of `.spk` files, format 1.1, written from the specification alone.
 
 It needs numpy and the standard library and knows nothing of the splatpack library. Section numbers in the comments are
 those of `format.md` and of the pages in `codecs/`. It favours plain code over speed.
@@ -9,6 +9,7 @@ those of `format.md` and of the pages in `codecs/`. It favours plain code over s
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import itertools
 import json
@@ -31,6 +32,7 @@ ATTRIBUTES = ("means", "scales", "quats", "opacities", "sh0", "shN")
 COEFFICIENTS = (0, 3, 8, 15)  # of shN, by degree
 FRAMES = ("rdf", "rub", "luf", "z_up", "unknown")
 FLAGS = ("antialiased", "surfels")
+PARTED_MODELS = 1  # required feature 0
 
 
 class Corrupt(ValueError):
@@ -38,7 +40,7 @@ class Corrupt(ValueError):
 
 
 class Unsupported(ValueError):
-    """The file may be sound, but needs something that format 1.0 does not define."""
+    """The file may be sound, but needs something that format 1.1 does not define."""
 
 
 class Limit(ValueError):
@@ -389,13 +391,13 @@ def check_types(column: Column, what: str) -> None:
 # Header and directory pages (format.md, sections 3 and 5)
 
 
-def parse_header(data: bytes) -> list[tuple[int, int, bytes]]:
-    """Length, crc32 and hash of root page, metadata and tables; the checks are in the order of section 3."""
+def parse_header(data: bytes) -> tuple[int, list[tuple[int, int, bytes]]]:
+    """Required features; length, crc32 and hash of root page, metadata and tables; checks are in the order of section 3."""
     check(data[:8] == b"\x89SPK\r\n\x1a\n", "not a .spk file: wrong signature")
     check(len(data) >= 128, "header: ends early")
     check(zlib.crc32(data[:124]) == int.from_bytes(data[124:128], "little"), "header: wrong crc32")
     major, _minor, kind, zeros, required, _optional, length = struct.unpack_from("<HHB3sQQQ", data, 8)
-    if major != 1 or required or kind != 1:
+    if major != 1 or required & ~PARTED_MODELS or kind != 1:
         raise Unsupported(f"major version {major}, required features {required:#x}, asset kind {kind}")
     check(not any(zeros) and not any(data[112:124]), "header: reserved bytes are not zero")
     check(length == len(data), f"the file has {len(data)} bytes, its header says {length}")
@@ -403,7 +405,7 @@ def parse_header(data: bytes) -> list[tuple[int, int, bytes]]:
     check(numbers[0] <= 16256, "header: root page too long")
     check(numbers[2] <= 1 << 20 and numbers[4] <= 1 << 20, "header: metadata or tables too long")
     check(128 + sum(numbers[::2]) <= length, "header: the parts pass the end of the file")
-    return [(*numbers[2 * i : 2 * i + 2], data[64 + 16 * i : 80 + 16 * i]) for i in range(3)]
+    return required, [(*numbers[2 * i : 2 * i + 2], data[64 + 16 * i : 80 + 16 * i]) for i in range(3)]
 
 
 def part(data: bytes, offset: int, about: tuple[int, int, bytes], what: str) -> bytes:
@@ -625,6 +627,51 @@ def parse_model(data: bytes, contexts: int) -> Model:
         bias[table] = np.arange(4096) - starts[token[table]]
     bits.end()
     return Model(np.array(table_of, np.int64), token.ravel(), freq.ravel(), bias.ravel())
+
+
+# The contexts in each part of a model (splat.md, sections 3 and 5), in order.
+PARTS = {"geometry": (1, 8, 1, 8, 8, 64, 8, 72, 8, 32, 32), "sh": (8, 48, 48, 48, 48, 48, 48)}
+
+
+@functools.cache
+def default_models() -> dict[tuple[str, int, int], bytes]:
+    """The default models by kind of section, part and number (rans.md, section 5)."""
+    text = (Path(__file__).resolve().parent / "codecs" / "defaults.txt").read_bytes()
+    if zlib.crc32(text) != 0x2FE15141:
+        raise RuntimeError("defaults.txt: not that of the specification")
+    rows = [line.split() for line in text.decode("ascii").splitlines()]
+    return {(kind, int(part), int(number)): bytes.fromhex(model) for kind, part, number, model in rows}
+
+
+def parse_section_model(data: bytes, kind: str, required: int) -> Model:
+    """The model of a section, by parts if it begins with 0 and the file may hold such models (rans.md, section 5)."""
+    sizes = PARTS[kind]
+    if not required & PARTED_MODELS or data[:1] != b"\0":
+        return parse_model(data, sum(sizes))
+    cursor = Cursor(data[1:], "model by parts")
+    packed = cursor.take((len(sizes) + 1) // 2)
+    nibbles = [nibble for byte in packed for nibble in (byte & 15, byte >> 4)]
+    check(not any(nibbles[len(sizes) :]), "model by parts: padding is not zero")
+    choices = nibbles[: len(sizes)]
+    models, places = [], []  # the models in use, and for each part (which of them, its first context there)
+    own = sum(size for size, choice in zip(sizes, choices, strict=True) if choice == 0)
+    if own:
+        models.append(parse_model(cursor.take(cursor.left), own))
+    cursor.end()
+    at = 0
+    for part, (size, choice) in enumerate(zip(sizes, choices, strict=True)):
+        if choice == 0:
+            places.append((0, at))
+            at += size
+            continue
+        if (kind, part, choice) not in default_models():
+            raise Unsupported(f"default model {choice} of {kind}, part {part}")
+        places.append((len(models), 0))
+        models.append(parse_model(default_models()[kind, part, choice], size))
+    firsts = np.cumsum([0, *(len(model.token) // 4096 for model in models)])  # table numbers run through all models
+    table_of = [models[m].table_of[a : a + size] + firsts[m] for size, (m, a) in zip(sizes, places, strict=True)]
+    spread = [np.concatenate([getattr(model, name) for model in models]) for name in ("token", "freq", "bias")]
+    return Model(np.concatenate(table_of), *spread)
 
 
 class TokenStream:
@@ -1365,13 +1412,13 @@ def xxh64(data: bytes) -> int:
 # The file
 
 
-def parse_tables(data: bytes, profiles: Sequence[Profile]) -> list[tuple[Model | None, Model | None]]:
+def parse_tables(data: bytes, profiles: Sequence[Profile], required: int) -> list[tuple[Model | None, Model | None]]:
     """The geometry model and the SH model of each profile (format.md, section 4.3)."""
     cursor = Cursor(data, "tables")
     models = []
     for profile in profiles:
-        geometry = parse_model(cursor.take(cursor.uint(4)), 242) if profile.splat else None
-        sh = parse_model(cursor.take(cursor.uint(4)), 296) if profile.sh else None
+        geometry = parse_section_model(cursor.take(cursor.uint(4)), "geometry", required) if profile.splat else None
+        sh = parse_section_model(cursor.take(cursor.uint(4)), "sh", required) if profile.sh else None
         models.append((geometry, sh))
     cursor.end()
     return models
@@ -1465,12 +1512,13 @@ def decode(data: bytes) -> dict[str, Any]:
     """Decode a whole file and verify every crc32 and hash in it."""
     budget = Budget(len(data))
     parts, offset = [], 128
-    for about, name in zip(parse_header(data), ("root page", "metadata", "tables"), strict=True):
+    required, prefix = parse_header(data)
+    for about, name in zip(prefix, ("root page", "metadata", "tables"), strict=True):
         parts.append(part(data, offset, about, name))
         offset += about[0]
     root = parse_page(parts[0], "root page")
     scene = parse_scene(unpack(parts[1]))
-    models = parse_tables(parts[2], scene.profiles)
+    models = parse_tables(parts[2], scene.profiles, required)
     chunks = list_chunks(data, root, offset)
     check(sum(chunk.count for chunk in chunks) == scene.n, "n: not the sum of the chunks")
     for chunk in chunks:

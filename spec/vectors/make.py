@@ -2,7 +2,7 @@
 
 good/         files that every reader must accept, each with the arrays that it decodes to (.npz)
 bad/          files that every reader must refuse as corrupt; all but the first few have right checksums
-unsupported/  well-formed files that a reader of format 1.0 must refuse as unsupported
+unsupported/  well-formed files that a reader of format 1.1 must refuse as unsupported
 manifest.json name, sha256, what is expected and why
 """
 
@@ -17,12 +17,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
+from splatpack.codecs import defaults, model  # noqa: E402
 from splatpack.container import meta as metadata  # noqa: E402
 from splatpack.container.layout import Header  # noqa: E402
 from splatpack.container.reader import ContainerReader  # noqa: E402
@@ -35,12 +37,32 @@ from splatpack.scene.gaussians import ATTRIBUTES, Gaussians  # noqa: E402
 from tests import synth  # noqa: E402
 from tests.test_container.build import patched_column, patched_header, reseal  # noqa: E402
 
+Fit = Callable[[Any, defaults.Kind], model.Model]
 
-def make(scene: Gaussians, preset: str = "high", **changes: Any) -> bytes:
-    """Encode a scene with a fixed, random importance."""
+
+def own_tables(counts: Any, kind: defaults.Kind) -> model.Model:
+    """A model as in section 4 of rans.md."""
+    return model.fit(counts, kind.groups)
+
+
+def all_default(number: int) -> Fit:
+    """A model by parts, all of them with the same default."""
+    return lambda _, kind: defaults.assemble(kind, (number,) * len(kind.parts), None)
+
+
+def mixed(counts: Any, kind: defaults.Kind) -> model.Model:
+    """A model by parts, each third with own tables, the others with defaults of all numbers."""
+    choices = tuple(part % 9 if part % 3 else 0 for part in range(len(kind.parts)))
+    rows = [r for (a, b), c in zip(kind.parts, choices, strict=True) for r in range(a, b) if c == 0]
+    return defaults.assemble(kind, choices, model.fit(counts[rows]))
+
+
+def make(scene: Gaussians, preset: str = "high", fit: Fit = own_tables, **changes: Any) -> bytes:
+    """Encode a scene with a fixed, random importance, and entropy models that ``fit`` makes."""
     out = io.BytesIO()
     weights = np.random.default_rng(7).lognormal(0.0, 2.0, len(scene))
-    encode(scene, out, settings(preset, **changes), weights=weights)
+    with patch.object(defaults, "fit", fit):
+        encode(scene, out, settings(preset, **changes), weights=weights)
     return out.getvalue()
 
 
@@ -71,7 +93,8 @@ def rebuilt(
                 "count": c.count, "low": c.low, "high": c.high, "reach": c.reach, "level": level, "profile": c.profile,
             }  # fmt: skip
             writer.add(parts, **{**values, **entry})
-        writer.finish(m, tables(reader.tables) if tables else reader.tables, out)
+        stored = tables(reader.tables) if tables else reader.tables
+        writer.finish(m, stored, out, required=reader.header.required)
     return out.getvalue()
 
 
@@ -184,6 +207,12 @@ def good() -> dict[str, tuple[bytes, str]]:
         "paged": (paged(), "an index page and two leaf pages"),
         "flags": (make(surfels), "frame, flags, source"),
         "newer-minor": (newer, "a later minor version and an unknown optional feature"),
+        **{
+            f"default-{k}": (make(synth.scene(40, 3, seed=50 + k), fit=all_default(k)), f"default models number {k}")
+            for k in range(1, 9)
+        },
+        "default-mixed": (make(synth.scene(300, 3, seed=59), fit=mixed), "models by parts, some with own tables"),
+        "default-chosen": (make(synth.scene(300, 3, seed=60), fit=defaults.fit), "models as the library chooses them"),
     }  # fmt: skip
 
 
@@ -217,6 +246,7 @@ def bad() -> dict[str, tuple[bytes, str]]:
     two = make(synth.scene(600, 0, seed=32), chunk=256)
     exact = make(synth.scene(60, 0, seed=33), exact=("means",))
     clone = make(clones(seed=34, degree=0), exact=("quats",))
+    parts = make(synth.scene(40, 0, seed=35), fit=all_default(1))
     pages = paged()
     flipped = bytearray(a)
     flipped[len(a) - 60] ^= 16
@@ -281,6 +311,11 @@ def bad() -> dict[str, tuple[bytes, str]]:
         "tables-long": (rebuilt(a, tables=lambda t: t + b"\0"), "tables with a byte left over"),
         "tables-short": (rebuilt(a, tables=lambda t: t[:-1]), "tables one byte short"),
         "tables-count": (rebuilt(a, tables=lambda t: t[:4] + b"\xff" + t[5:]), "255 entropy tables"),
+        "parts-feature": (patched_header(parts, 16, b"\0"), "a model by parts without the required feature"),
+        "parts-padding": (rebuilt(parts, tables=lambda t: t[:-1] + b"\x11"), "choices padded with a bit that is set"),
+        "parts-short": (rebuilt(parts, tables=lambda t: b"\6" + t[1:-1]), "choices one byte short"),
+        "parts-long": (rebuilt(parts, tables=lambda t: b"\x08" + t[1:] + b"\0"), "a byte behind the choices"),
+        "parts-own": (rebuilt(parts, tables=lambda t: t[:-1] + b"\0"), "a part with own tables, which are missing"),
         "stream-state": (rebuilt(a, _patch(0, 16, b"\0\0\0\0")), "an initial rANS state below 2^16"),
         "stream-words": (rebuilt(a, _patch(0, 8, u32.pack(2**31))), "2^31 words"),
         "stream-long": (rebuilt(a, _grow(0, b"\0")), "a byte behind a stream"),
@@ -322,6 +357,7 @@ def unsupported() -> dict[str, tuple[bytes, str]]:
     """Name to (file, what this version does not know)."""
     a = make(synth.scene(40, 0, seed=41))
     exact = make(synth.scene(40, 0, seed=42), exact=("means",))
+    parts = make(synth.scene(40, 0, seed=43), fit=all_default(1))
     root = bytearray(a[128 : Header.unpack(a[:128]).meta_offset])
     root[1] += 1
     column = bytes(root) + struct.pack("<BxxxI", 99, 1) + b"x"
@@ -333,6 +369,7 @@ def unsupported() -> dict[str, tuple[bytes, str]]:
         "sequence": (patched_header(a, 12, b"\3"), "a sequence"),
         "kind": (patched_header(a, 12, b"\x09"), "an unknown kind"),
         "codec": (rebuilt(exact, meta=codec), "an unknown codec"),
+        "default": (rebuilt(parts, tables=lambda t: t[:-1] + b"\x09"), "default model 9"),
         "column": (reseal(a, root=column), "an unknown required directory column"),
     }
 

@@ -8,6 +8,7 @@ contexts and a small scene still pays for few tables. A table keeps the cost of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -137,14 +138,14 @@ def entropy(tokens: NDArray[np.uint8], contexts: NDArray[np.uint16], number: int
     return float((counts * np.log2(np.where(present, total / np.maximum(counts, 1), 1.0))).sum())
 
 
-def fit(counts: NDArray[Any], groups: list[tuple[int, int]] | None = None, most: int = MAX_TABLES) -> Model:
+def fit(counts: NDArray[Any], groups: Sequence[tuple[int, int]] | None = None, most: int = MAX_TABLES) -> Model:
     """Return the model for token counts int64 (C, 256): like contexts merged, at most ``most`` tables.
 
     Parameters
     ----------
     counts : int64 (C, 256)
         Tokens seen under each context.
-    groups : list of (first, stop)
+    groups : sequence of (first, stop)
         Ranges of contexts among which merging is looked for first; all of them together when None.
     most : int
         Tables allowed.
@@ -154,7 +155,7 @@ def fit(counts: NDArray[Any], groups: list[tuple[int, int]] | None = None, most:
     merged = np.array(counts, np.int64)
     width = max(1, int(np.max(np.nonzero(merged.sum(axis=0))[0], initial=0)) + 1)
     merged = np.ascontiguousarray(merged[:, :width])
-    for first, stop in groups or []:
+    for first, stop in groups or ():
         _merge(merged, owner, np.arange(first, stop), most)
     _merge(merged, owner, np.unique(owner), most)
     used = [int(o) for o in dict.fromkeys(owner.tolist()) if merged[o].any()] or [0]

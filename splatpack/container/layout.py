@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from splatpack.errors import ChecksumError, CorruptError, TruncatedError, UnsupportedError
 
 MAGIC = b"\x89SPK\r\n\x1a\n"
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 HEADER_SIZE = 128
 ROOT_MAX = 16384 - HEADER_SIZE
 META_MAX = 1 << 20
 TABLES_MAX = 1 << 20
 KINDS = {1: "gaussians", 2: "field", 3: "sequence"}
-KNOWN_REQUIRED = 0
-"""Required feature bits that this version understands; format 1.0 defines none."""
+PARTED_MODELS = 1 << 0
+"""Required feature of format 1.1: tables may hold models by parts (``spec/codecs/rans.md``, section 5)."""
+KNOWN_REQUIRED = PARTED_MODELS
+"""Required feature bits that this version understands."""
 
 _STRUCT = struct.Struct("<8sHHB3xQQQIIIIII16s16s16s12x")
 

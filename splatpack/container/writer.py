@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from splatpack.container import directory, meta
 from splatpack.container.directory import PAGE_CHUNKS, Chunk, PageRef, Section, Vec3
-from splatpack.container.layout import HEADER_SIZE, META_MAX, ROOT_MAX, TABLES_MAX, Header, content_hash
+from splatpack.container.layout import HEADER_SIZE, META_MAX, MINOR, ROOT_MAX, TABLES_MAX, Header, content_hash
 from splatpack.container.reader import ContainerReader
 from splatpack.errors import UsageError
 
@@ -50,8 +50,12 @@ class ContainerWriter:
         self._length += len(data)
         return chunk
 
-    def finish(self, metadata: dict[str, Any], tables: bytes, out: BinaryIO, *, optional: int = 0) -> int:
+    def finish(
+        self, metadata: dict[str, Any], tables: bytes, out: BinaryIO, *, required: int = 0, optional: int = 0
+    ) -> int:
         """Write the file to ``out`` and return its length in bytes.
+
+        The minor version is the least that knows the ``required`` features.
 
         Raises
         ------
@@ -78,8 +82,9 @@ class ContainerWriter:
                 raise UsageError(f"{len(self._chunks):,} chunks: more than the directory of format 1.0 holds.")
             root, pages, end = _paginate(groups, prefix + size)
         header = Header(
-            self._kind, 0, optional, end, len(root), zlib.crc32(root), len(packed), zlib.crc32(packed),
+            self._kind, required, optional, end, len(root), zlib.crc32(root), len(packed), zlib.crc32(packed),
             len(tables), zlib.crc32(tables), content_hash(root), content_hash(packed), content_hash(tables),
+            minor=MINOR if required else 0,
         )  # fmt: skip
         out.write(b"".join([header.pack(), root, packed, tables]))
         self._copy(out, groups, pages)
@@ -120,7 +125,8 @@ def rewrite(reader: ContainerReader, metadata: dict[str, Any], out: BinaryIO, fo
                 sections, count=c.count, low=c.low, high=c.high, reach=c.reach, level=c.level, profile=c.profile,
                 error=c.error, gain=c.gain,
             )  # fmt: skip
-        return writer.finish(metadata, reader.tables, out, optional=reader.header.optional)
+        head = reader.header
+        return writer.finish(metadata, reader.tables, out, required=head.required, optional=head.optional)
 
 
 def _ref(page: bytes, chunks: Sequence[Chunk]) -> PageRef:

@@ -60,7 +60,7 @@ def scene_info(reader: ContainerReader) -> SceneInfo:
         A field is missing or wrong.
     """
     if reader.kind != "gaussians":
-        raise UnsupportedError(f"asset kind {reader.kind!r} is reserved in format 1.0. Update splatpack.")
+        raise UnsupportedError(f"asset kind {reader.kind!r} is reserved in format 1. Update splatpack.")
     m = reader.meta
     n, degree, frame, flags, source = (m.get(k) for k in ("n", "sh_degree", "frame", "flags", "source"))
     if type(n) is not int or type(degree) is not int or not 0 <= degree <= 3 or frame not in FRAMES:
@@ -69,7 +69,7 @@ def scene_info(reader: ContainerReader) -> SceneInfo:
         raise CorruptError(f"metadata: flags {flags!r}, expected some of antialiased, surfels.")
     if not isinstance(source, dict):
         raise CorruptError("metadata: source is not a map.")
-    profiles = read_profiles(m.get("profiles"), reader.tables)
+    profiles = read_profiles(m.get("profiles"), reader.tables, reader.header.required)
     if any(p.sh_degree > degree for p in profiles):
         raise CorruptError(f"metadata: a profile of a higher SH degree than the scene's {degree}.")
     return SceneInfo(n, degree, frame, "antialiased" in flags, "surfels" in flags, profiles, source)

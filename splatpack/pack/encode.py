@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splatpack import __version__
-from splatpack.codecs import model, splat
+from splatpack.codecs import defaults, model, splat
 from splatpack.codecs.base import Codec
 from splatpack.codecs.columns import DTYPES, BytePlanes, CodedPlanes, Delta, Ordered, Quantised, RawPlanes
 from splatpack.codecs.floats import Floats
@@ -168,10 +168,33 @@ def encode(
     with ContainerWriter(folder=spool) as writer:
         _second_pass(plan, profile, drafts, writer, threads, clock, report)
         report.n_out = len(scene)
-        report.bytes_out = writer.finish(_metadata(plan, profile, report), profile.tables(), out)
+        report.bytes_out = writer.finish(
+            _metadata(plan, profile, report), profile.tables(), out, required=profile.required
+        )
     report.bytes_by_section["overhead"] = report.bytes_out - sum(report.bytes_by_section.values())
     clock.done("write")
     return report
+
+
+def token_counts(
+    scene: Gaussians, settings: Settings, weights: NDArray[np.float64], threads: int | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how often each token occurs under each context of geometry and SH: that to which models are fitted.
+
+    Parameters
+    ----------
+    scene : Gaussians
+    settings : Settings
+        Nothing is pruned.
+    weights : float64 (N,)
+        Importance of each Gaussian.
+
+    Returns
+    -------
+    geometry, sh : int64 (C, 256)
+    """
+    plan = _plan(scene, settings, _lossy_attributes(scene, settings), weights)
+    return _first_pass(plan, threads, _Clock(EncodeReport(n_in=len(scene)), None))[1]
 
 
 def _lossy_attributes(scene: Gaussians, settings: Settings) -> tuple[str, ...]:
@@ -378,8 +401,8 @@ def _chunk_bounds(plan: _Plan, part: Gaussians) -> tuple[tuple[float, float, flo
 def _fit(profile: Profile, geometry: NDArray[np.int64], sh: NDArray[np.int64]) -> Profile:
     if profile.params is None:
         return profile
-    g = model.fit(geometry, splat.GEOMETRY_GROUPS)
-    s = model.fit(sh, splat.SH_GROUPS) if profile.sh else None
+    g = defaults.fit(geometry, defaults.GEOMETRY)
+    s = defaults.fit(sh, defaults.SH) if profile.sh else None
     return replace(profile, geometry_model=g, sh_model=s)
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from splatpack.codecs import defaults
 from splatpack.codecs.columns import DTYPES
 from splatpack.codecs.model import Model
 from splatpack.codecs.pipeline import Pipeline
-from splatpack.codecs.splat import GEOMETRY, GEOMETRY_CONTEXTS, SH_CONTEXTS, SplatParams
+from splatpack.codecs.splat import GEOMETRY, SplatParams
+from splatpack.container.layout import PARTED_MODELS
 from splatpack.errors import CorruptError
 from splatpack.scene.gaussians import ATTRIBUTES, SH_COEFFICIENTS
 
@@ -130,6 +132,12 @@ class Profile:
         models = [m.to_bytes() for m in (self.geometry_model, self.sh_model) if m is not None]
         return b"".join(_LENGTH.pack(len(m)) + m for m in models)
 
+    @property
+    def required(self) -> int:
+        """Required feature bits of a file with these tables."""
+        parted = any(isinstance(m, defaults.PartedModel) for m in (self.geometry_model, self.sh_model))
+        return PARTED_MODELS if parted else 0
+
     @classmethod
     def from_dict(cls, data: Any) -> Profile:
         """Check untrusted metadata; the models are still missing.
@@ -164,8 +172,8 @@ class Profile:
         return cls(degree, params, sh, parsed)
 
 
-def read_profiles(data: Any, tables: bytes) -> list[Profile]:
-    """Build the profiles of untrusted metadata and tables.
+def read_profiles(data: Any, tables: bytes, required: int = 0) -> list[Profile]:
+    """Build the profiles of untrusted metadata and tables, in a file of these ``required`` features.
 
     Raises
     ------
@@ -174,15 +182,16 @@ def read_profiles(data: Any, tables: bytes) -> list[Profile]:
     """
     if not isinstance(data, list) or not 1 <= len(data) <= MAX_PROFILES:
         raise CorruptError(f"metadata: profiles is not a list of 1 to {MAX_PROFILES}.")
+    parted = bool(required & PARTED_MODELS)
     out, at = [], 0
     for item in data:
         profile = Profile.from_dict(item)
         geometry: Model | None = None
         sh: Model | None = None
         if profile.params is not None:
-            geometry, at = _model(tables, at, GEOMETRY_CONTEXTS)
+            geometry, at = _model(tables, at, defaults.GEOMETRY, parted)
         if profile.sh:
-            sh, at = _model(tables, at, SH_CONTEXTS)
+            sh, at = _model(tables, at, defaults.SH, parted)
         out.append(Profile(profile.sh_degree, profile.params, profile.sh, profile.columns, geometry, sh))
     seen: dict[str, tuple[str, tuple[int, ...]]] = {}
     for column in (c for p in out for c in p.columns if not c.attribute):
@@ -193,11 +202,11 @@ def read_profiles(data: Any, tables: bytes) -> list[Profile]:
     return out
 
 
-def _model(tables: bytes, at: int, contexts: int) -> tuple[Model, int]:
+def _model(tables: bytes, at: int, kind: defaults.Kind, parted: bool) -> tuple[Model, int]:
     if at + _LENGTH.size > len(tables):
         raise CorruptError("tables: an entropy model is missing.")
     (length,) = _LENGTH.unpack_from(tables, at)
     at += _LENGTH.size
     if at + length > len(tables):
         raise CorruptError("tables: an entropy model passes their end.")
-    return Model.from_bytes(memoryview(tables)[at : at + length], contexts), at + length
+    return defaults.parse(memoryview(tables)[at : at + length], kind, parted), at + length

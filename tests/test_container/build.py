@@ -59,7 +59,7 @@ def reseal(
         parts[0] = parts[0][:8] + first + parts[0][16:]
     body = data[head.data_offset :]
     values: dict[str, Any] = {
-        "kind": head.kind, "required": 0, "optional": 0, "file_len": 128 + sum(map(len, parts)) + len(body),
+        "kind": head.kind, "required": head.required, "optional": 0, "file_len": 128 + sum(map(len, parts)) + len(body),
         "root_len": len(parts[0]), "root_crc": zlib.crc32(parts[0]), "meta_len": len(parts[1]),
         "meta_crc": zlib.crc32(parts[1]), "tables_len": len(parts[2]), "tables_crc": zlib.crc32(parts[2]),
         "root_hash": content_hash(parts[0]), "meta_hash": content_hash(parts[1]), "tables_hash": content_hash(parts[2]),

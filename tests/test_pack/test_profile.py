@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import io
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from splatpack.codecs import defaults, model
+from splatpack.codecs.defaults import PartedModel
+from splatpack.container.layout import PARTED_MODELS
+from splatpack.container.writer import rewrite
 from splatpack.errors import CorruptError, UnsupportedError
 from splatpack.pack.profile import Profile, read_profiles
 from splatpack.scene.gaussians import ATTRIBUTES
 from tests import synth
-from tests.test_pack.helpers import encoded, opened
+from tests.test_pack.helpers import decoded, encoded, opened
 
 
 def _file(extras: dict[str, Any]) -> tuple[Any, bytes]:
@@ -80,3 +85,33 @@ def test_an_unknown_codec_is_unsupported() -> None:
     bad["columns"][0]["pipeline"][-1] = {"id": "lzma"}
     with pytest.raises(UnsupportedError):
         Profile.from_dict(bad)
+
+
+def test_a_small_file_takes_default_models_and_says_so() -> None:
+    reader = opened(encoded(synth.scene(60, 3, seed=2)))
+    assert (reader.header.required, reader.header.minor) == (PARTED_MODELS, 1)
+    (profile,) = read_profiles(reader.meta["profiles"], reader.tables, reader.header.required)
+    assert isinstance(profile.geometry_model, PartedModel)
+    assert isinstance(profile.sh_model, PartedModel)
+    assert profile.tables() == reader.tables
+    assert profile.required == PARTED_MODELS
+    with pytest.raises(CorruptError, match="number of tables"):
+        read_profiles(reader.meta["profiles"], reader.tables)
+
+
+def test_a_file_with_its_own_tables_is_one_of_format_1_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = synth.scene(60, 3, seed=2)
+    small = encoded(scene)
+    monkeypatch.setattr(defaults, "fit", lambda counts, kind: model.fit(counts, kind.groups))
+    own = encoded(scene)
+    assert (opened(own).header.required, opened(own).header.minor) == (0, 0)
+    assert len(small) < len(own)
+    for name in ATTRIBUTES:
+        assert (getattr(decoded(small), name) == getattr(decoded(own), name)).all()
+
+
+def test_a_rewritten_file_keeps_its_required_features() -> None:
+    reader = opened(encoded(synth.scene(60, 1, seed=3)))
+    out = io.BytesIO()
+    rewrite(reader, reader.meta, out)
+    assert opened(out.getvalue()).header == reader.header

@@ -13,7 +13,9 @@ from splatpack.cli._errors import report
 
 COMMANDS = {
     "compress": "Any splat scene to a small, verified .spk.",
-    "decompress": "A .spk back to PLY.",
+    "decompress": "A .spk back to PLY, or to any other format.",
+    "convert": "Any scene to any format, one file or a folder.",
+    "formats": "What is read and written, and its limits.",
     "info": "What a file is and holds, without decoding it.",
     "verify": "Check every checksum, bound and chunk of a .spk.",
     "render": "Pictures of a scene.",

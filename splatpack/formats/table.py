@@ -69,7 +69,10 @@ FORMATS: dict[str, Format] = {
             "ply", "PLY", (".ply",), (b"ply\n", b"ply\r\n"), _module("ply", "read_ply"), _module("ply", "save_ply"),
             frames=("rdf", "z_up"), antialiased=True, surfels=True, extras=True, limits="none: float32",
         ),
-        Format("spk", "splatpack", (".spk",), (b"\x89SPK\r\n\x1a\n",)),
+        Format(
+            "spk", "splatpack", (".spk",), (b"\x89SPK\r\n\x1a\n",),
+            limits="by preset, or bit for bit (--lossless)",
+        ),
         Format(
             "compressed-ply", "PlayCanvas compressed PLY", (".compressed.ply",), (),
             _module("compressedply", "read_compressed_ply"), _module("compressedply", "write_compressed_ply"),

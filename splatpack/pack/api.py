@@ -154,13 +154,14 @@ def _read_foreign(path: Path_, limits: Limits | None, exact: bool) -> tuple[Gaus
     """Read a foreign file; return the scene and what was repaired, in words. ``exact`` repairs nothing."""
     scene = read_scene(path, limits=limits, normalise=not exact)
     repaired, found = validate(scene)
+    notes = list(scene.metadata.get("source", {}).get("notes", []))
     if not exact:
-        return repaired, [] if found.clean else [found.summary()]
+        return repaired, notes if found.clean else [*notes, found.summary()]
     if found.removed or found.opacities_clamped:
         raise InvalidSceneError(
             f"{path}: {found.summary()}. Bit-exact storage expects finite values; compress lossily."
         )
-    return scene, []
+    return scene, notes
 
 
 def write(
@@ -217,7 +218,7 @@ def write_with(
             weights, how = _search(scene, how, target_size, target_psnr, report, threads, progress)
             _write_spk(scene, file, how, weights, report, target.parent, measure, threads, progress)
         else:
-            write_scene(file, scene, target.name)
+            report.warnings += write_scene(file, scene, target.name)
     report.bytes_out = target.stat().st_size
     report.seconds = time.perf_counter() - start
     return report

@@ -1,6 +1,7 @@
 """antimatter15's ``.splat``: rows of 32 bytes and nothing else.
 
-Layout: ``antimatter15/splat``, ``main.js`` and ``convert.py`` (MIT). A row: float32 x, y, z; float32 scales, linear; u8 red, green, blue, alpha; u8 rotation (w, x, y, z) as ``q * 128 + 128``. No magic, no count, no SH.
+Layout: ``antimatter15/splat``, ``main.js`` and ``convert.py`` (MIT). A row is float32 x, y, z; float32 scales, which are
+linear; u8 red, green, blue, alpha; u8 rotation (w, x, y, z) as ``q * 128 + 128``. No magic, no count, no SH.
 """
 
 from __future__ import annotations

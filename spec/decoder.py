@@ -32,7 +32,7 @@ ATTRIBUTES = ("means", "scales", "quats", "opacities", "sh0", "shN")
 COEFFICIENTS = (0, 3, 8, 15)  # of shN, by degree
 FRAMES = ("rdf", "rub", "luf", "z_up", "unknown")
 FLAGS = ("antialiased", "surfels")
-PARTED_MODELS = 1  # required feature 0
+PARTED_MODELS, PACKED_METADATA = 1, 2  # required features 0 and 1
 
 
 class Corrupt(ValueError):
@@ -392,12 +392,12 @@ def check_types(column: Column, what: str) -> None:
 
 
 def parse_header(data: bytes) -> tuple[int, list[tuple[int, int, bytes]]]:
-    """Required features; length, crc32 and hash of root page, metadata and tables; checks are in the order of section 3."""
+    """Required features, and length, crc32 and hash of root page, metadata and tables, checked as section 3 says."""
     check(data[:8] == b"\x89SPK\r\n\x1a\n", "not a .spk file: wrong signature")
     check(len(data) >= 128, "header: ends early")
     check(zlib.crc32(data[:124]) == int.from_bytes(data[124:128], "little"), "header: wrong crc32")
     major, _minor, kind, zeros, required, _optional, length = struct.unpack_from("<HHB3sQQQ", data, 8)
-    if major != 1 or required & ~PARTED_MODELS or kind != 1:
+    if major != 1 or required & ~(PARTED_MODELS | PACKED_METADATA) or kind != 1:
         raise Unsupported(f"major version {major}, required features {required:#x}, asset kind {kind}")
     check(not any(zeros) and not any(data[112:124]), "header: reserved bytes are not zero")
     check(length == len(data), f"the file has {len(data)} bytes, its header says {length}")
@@ -1424,6 +1424,22 @@ def parse_tables(data: bytes, profiles: Sequence[Profile], required: int) -> lis
     return models
 
 
+def inflate(data: bytes) -> bytes:
+    """Packed metadata (format.md, section 4.4)."""
+    dictionary = (Path(__file__).resolve().parent / "metadata.dict").read_bytes()
+    if zlib.crc32(dictionary) != 0xF60003CB:
+        raise RuntimeError("metadata.dict: not that of the specification")
+    stored = b"\0" + struct.pack("<HH", len(dictionary), len(dictionary) ^ 0xFFFF) + dictionary
+    inflater = zlib.decompressobj(wbits=-15)
+    try:
+        out = inflater.decompress(stored + data, len(dictionary) + (1 << 20) + 1)
+    except zlib.error as error:
+        corrupt(f"packed metadata: {error}")
+    check(len(out) <= len(dictionary) + (1 << 20), "packed metadata: too long")
+    check(inflater.eof and not inflater.unused_data, "packed metadata: ends early, or bytes are left over")
+    return out[len(dictionary) :]
+
+
 @dataclass(frozen=True)
 class Scene:
     """What the metadata says of the scene."""
@@ -1517,7 +1533,7 @@ def decode(data: bytes) -> dict[str, Any]:
         parts.append(part(data, offset, about, name))
         offset += about[0]
     root = parse_page(parts[0], "root page")
-    scene = parse_scene(unpack(parts[1]))
+    scene = parse_scene(unpack(inflate(parts[1]) if required & PACKED_METADATA else parts[1]))
     models = parse_tables(parts[2], scene.profiles, required)
     chunks = list_chunks(data, root, offset)
     check(sum(chunk.count for chunk in chunks) == scene.n, "n: not the sum of the chunks")

@@ -13,6 +13,7 @@ import io
 import json
 import struct
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,10 +27,11 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 from splatpack.codecs import defaults, model  # noqa: E402
 from splatpack.container import meta as metadata  # noqa: E402
+from splatpack.container import writer as container_writer  # noqa: E402
 from splatpack.container.layout import Header  # noqa: E402
 from splatpack.container.reader import ContainerReader  # noqa: E402
 from splatpack.container.source import MemorySource  # noqa: E402
-from splatpack.container.writer import ContainerWriter  # noqa: E402
+from splatpack.container.writer import ContainerWriter, rewrite  # noqa: E402
 from splatpack.pack.decode import decode  # noqa: E402
 from splatpack.pack.encode import encode  # noqa: E402
 from splatpack.pack.presets import settings  # noqa: E402
@@ -69,6 +71,14 @@ def make(scene: Gaussians, preset: str = "high", fit: Fit = own_tables, **change
 def opened(data: bytes) -> ContainerReader:
     """Open bytes."""
     return ContainerReader(MemorySource(data))
+
+
+def packed(data: bytes) -> bytes:
+    """Pack the metadata of a file."""
+    reader, out = opened(data), io.BytesIO()
+    with patch.object(container_writer, "WORTHWHILE", 1 << 30):
+        rewrite(reader, reader.meta, out)
+    return out.getvalue()
 
 
 Edit = Callable[[int, int, bytes], bytes]
@@ -213,6 +223,10 @@ def good() -> dict[str, tuple[bytes, str]]:
         },
         "default-mixed": (make(synth.scene(300, 3, seed=59), fit=mixed), "models by parts, some with own tables"),
         "default-chosen": (make(synth.scene(300, 3, seed=60), fit=defaults.fit), "models as the library chooses them"),
+        "packed": (packed(make(synth.scene(40, 1, seed=61), fit=defaults.fit)), "packed metadata"),
+        "packed-lossless": (
+            packed(make(with_extras(synth.scene(40, 0, seed=62)), exact=everything)), "packed metadata of many columns",
+        ),
     }  # fmt: skip
 
 
@@ -248,6 +262,8 @@ def bad() -> dict[str, tuple[bytes, str]]:
     clone = make(clones(seed=34, degree=0), exact=("quats",))
     parts = make(synth.scene(40, 0, seed=35), fit=all_default(1))
     pages = paged()
+    small = packed(a)
+    short = small[Header.unpack(small[:128]).meta_offset : Header.unpack(small[:128]).tables_offset]
     flipped = bytearray(a)
     flipped[len(a) - 60] ^= 16
     u32 = struct.Struct("<I")
@@ -316,6 +332,15 @@ def bad() -> dict[str, tuple[bytes, str]]:
         "parts-short": (rebuilt(parts, tables=lambda t: b"\6" + t[1:-1]), "choices one byte short"),
         "parts-long": (rebuilt(parts, tables=lambda t: b"\x08" + t[1:] + b"\0"), "a byte behind the choices"),
         "parts-own": (rebuilt(parts, tables=lambda t: t[:-1] + b"\0"), "a part with own tables, which are missing"),
+        "packed-feature": (patched_header(small, 16, b"\0"), "packed metadata without the required feature"),
+        "packed-plain": (patched_header(a, 16, b"\2"), "plain metadata with the required feature"),
+        "packed-trailing": (reseal(small, meta=short + b"\0"), "a byte behind packed metadata"),
+        "packed-short": (reseal(small, meta=short[:-1]), "packed metadata one byte short"),
+        "packed-bomb": (reseal(small, meta=metadata.deflate(bytes(1 << 24))), "packed metadata of 16 MiB"),
+        "packed-garbage": (
+            reseal(small, meta=zlib.compress(metadata.pack(opened(small).meta), wbits=-15)[:-4] + b"\xff" * 4),
+            "packed metadata that are not DEFLATE",
+        ),
         "stream-state": (rebuilt(a, _patch(0, 16, b"\0\0\0\0")), "an initial rANS state below 2^16"),
         "stream-words": (rebuilt(a, _patch(0, 8, u32.pack(2**31))), "2^31 words"),
         "stream-long": (rebuilt(a, _grow(0, b"\0")), "a byte behind a stream"),
@@ -375,7 +400,8 @@ def unsupported() -> dict[str, tuple[bytes, str]]:
 
 
 def main() -> None:
-    """Write all vectors and the manifest."""
+    """Write all vectors and the manifest. Metadata are plain where nothing else is said."""
+    container_writer.WORTHWHILE = 0
     manifest: list[dict[str, Any]] = []
     for folder, expect, files in (
         ("good", "ok", good()),

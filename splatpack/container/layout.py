@@ -18,7 +18,9 @@ TABLES_MAX = 1 << 20
 KINDS = {1: "gaussians", 2: "field", 3: "sequence"}
 PARTED_MODELS = 1 << 0
 """Required feature of format 1.1: tables may hold models by parts (``spec/codecs/rans.md``, section 5)."""
-KNOWN_REQUIRED = PARTED_MODELS
+PACKED_METADATA = 1 << 1
+"""Required feature of format 1.1: the metadata is packed (``spec/format.md``, section 4.4)."""
+KNOWN_REQUIRED = PARTED_MODELS | PACKED_METADATA
 """Required feature bits that this version understands."""
 
 _STRUCT = struct.Struct("<8sHHB3xQQQIIIIII16s16s16s12x")

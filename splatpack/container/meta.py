@@ -1,12 +1,16 @@
-"""Metadata: one strict msgpack map (``spec/format.md``, section 4)."""
+"""Metadata: one strict msgpack map, plain or packed (``spec/format.md``, section 4)."""
 
 from __future__ import annotations
 
 import math
+import zlib
+from functools import cache
+from importlib.resources import files
 from typing import Any
 
 import msgpack
 
+from splatpack.container.layout import META_MAX
 from splatpack.errors import CorruptError
 
 MAX_DEPTH = 12
@@ -40,6 +44,35 @@ def unpack(data: bytes) -> dict[str, Any]:
         raise CorruptError("metadata is not a map.")
     _check(value, 0)
     return value
+
+
+@cache
+def _dictionary() -> bytes:
+    return files("splatpack.container").joinpath("metadata.dict").read_bytes()
+
+
+def deflate(data: bytes) -> bytes:
+    """Pack what :func:`pack` returned: raw DEFLATE with the dictionary of the specification."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _dictionary())
+    return packer.compress(data) + packer.flush()
+
+
+def inflate(data: bytes) -> bytes:
+    """Undo :func:`deflate`. Safe on untrusted input: no more than the format allows is expanded.
+
+    Raises
+    ------
+    CorruptError
+        Not DEFLATE, more than 1 MiB, or bytes are missing or left over.
+    """
+    unpacker = zlib.decompressobj(-15, _dictionary())
+    try:
+        out = unpacker.decompress(data, META_MAX + 1)
+    except zlib.error as error:
+        raise CorruptError(f"packed metadata: {error}.") from error
+    if len(out) > META_MAX or not unpacker.eof or unpacker.unused_data:
+        raise CorruptError(f"packed metadata: more than {META_MAX:,} bytes, or it ends early or before its last byte.")
+    return out
 
 
 def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:

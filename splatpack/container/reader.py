@@ -11,7 +11,7 @@ from typing import Any
 
 from splatpack.container import directory, meta
 from splatpack.container.directory import Chunk, PageRef
-from splatpack.container.layout import HEADER_SIZE, KINDS, Header, content_hash
+from splatpack.container.layout import HEADER_SIZE, KINDS, PACKED_METADATA, Header, content_hash
 from splatpack.container.source import ByteSource, FileSource
 from splatpack.errors import ChecksumError, CorruptError, TruncatedError
 from splatpack.limits import Limits
@@ -68,7 +68,11 @@ class ContainerReader:
     def meta(self) -> dict[str, Any]:
         """The metadata, checked for form but not for meaning."""
         h = self.header
-        return meta.unpack(self._part("metadata", h.meta_offset, h.meta_len, h.meta_crc, h.meta_hash))
+        data = self._part("metadata", h.meta_offset, h.meta_len, h.meta_crc, h.meta_hash)
+        if h.required & PACKED_METADATA:
+            data = meta.inflate(data)  # at most 1 MiB, whatever the file says
+            self.limits.debit(len(data), "metadata")
+        return meta.unpack(data)
 
     @cached_property
     def tables(self) -> bytes:

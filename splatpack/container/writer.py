@@ -10,12 +10,24 @@ from typing import Any, BinaryIO
 
 from splatpack.container import directory, meta
 from splatpack.container.directory import PAGE_CHUNKS, Chunk, PageRef, Section, Vec3
-from splatpack.container.layout import HEADER_SIZE, META_MAX, MINOR, ROOT_MAX, TABLES_MAX, Header, content_hash
+from splatpack.container.layout import (
+    HEADER_SIZE,
+    META_MAX,
+    MINOR,
+    PACKED_METADATA,
+    ROOT_MAX,
+    TABLES_MAX,
+    Header,
+    content_hash,
+)
 from splatpack.container.reader import ContainerReader
 from splatpack.errors import UsageError
 
 _SPOOL = 64 << 20
 _COPY = 4 << 20
+
+WORTHWHILE = 1000
+"""Metadata are packed where that saves at least one byte of so many of the file."""
 
 
 class ContainerWriter:
@@ -55,7 +67,8 @@ class ContainerWriter:
     ) -> int:
         """Write the file to ``out`` and return its length in bytes.
 
-        The minor version is the least that knows the ``required`` features.
+        Metadata are packed where that is :data:`WORTHWHILE`, whatever ``required`` says. The minor version is the least
+        that knows the features.
 
         Raises
         ------
@@ -63,12 +76,17 @@ class ContainerWriter:
             Metadata or tables are larger than the format allows.
         """
         packed = meta.pack(metadata)
+        required &= ~PACKED_METADATA
         if len(packed) > META_MAX or len(tables) > TABLES_MAX:
             raise UsageError(
                 f"metadata of {len(packed):,} or tables of {len(tables):,} bytes: more than the format allows."
             )
-        prefix = HEADER_SIZE + len(packed) + len(tables)
         root = directory.pack_chunks(self._chunks)
+        short = meta.deflate(packed)
+        length = HEADER_SIZE + min(len(root), ROOT_MAX) + len(packed) + len(tables) + self._length
+        if (len(packed) - len(short)) * WORTHWHILE >= length:
+            packed, required = short, required | PACKED_METADATA
+        prefix = HEADER_SIZE + len(packed) + len(tables)
         groups: list[list[Chunk]] = []
         pages: list[bytes] = []
         if len(root) <= ROOT_MAX:

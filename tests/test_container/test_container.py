@@ -15,8 +15,8 @@ from tests.test_container.build import META, container, opened
 
 
 def test_golden_header() -> None:
-    data = container(1)
-    assert data[:16].hex() == "8953504b0d0a1a0a0100000001000000"
+    data = container(1, size=20_000)
+    assert data[:24].hex() == "8953504b0d0a1a0a01000000010000000000000000000000"
     assert Header.unpack(data[:128]).pack() == data[:128]
     assert int.from_bytes(data[32:40], "little") == len(data)
 

@@ -50,7 +50,7 @@ def assert_close(a: Gaussians, b: Gaussians, **bounds: float) -> None:
     """Hold every distance to its bound; a bound that is not given is zero."""
     assert len(a) == len(b)
     found = distances(a, b)
-    over = {name: value for name, value in found.items() if value > bounds.get(name, 0.0)}
+    over = {name: value for name, value in found.items() if not value <= bounds.get(name, 0.0)}
     assert not over, f"{over} over {bounds}"
 
 

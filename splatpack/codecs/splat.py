@@ -159,6 +159,32 @@ def canonicalise(scales: Float32, quats: Float32) -> tuple[NDArray[np.float64], 
     return s, q
 
 
+def oriented(scales: Float32, quats: Float32, p: SplatParams) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the (scales (n, 3), quats (n, 4)) that are rounded, float64: canonical where both are coded here."""
+    if "scales" in p.attributes and "quats" in p.attributes:
+        return canonicalise(scales, quats)
+    s, q = scales.astype(np.float64), quats.astype(np.float64)
+    q /= np.sqrt((q * q).sum(axis=1, keepdims=True))
+    q *= np.where(q[:, :1] < 0, -1.0, 1.0)
+    return s, q
+
+
+def sub_cell_sides(middle: Int64, classes: UInt8, p: SplatParams) -> NDArray[np.float64]:
+    """Return the side of the cell on which each mean is rounded, float64 (n,), scene units.
+
+    Parameters
+    ----------
+    middle : int64 (n,)
+        Symbol of the middle axis.
+    classes : uint8 (n,)
+        Importance classes.
+    p : SplatParams
+    """
+    fineness = np.empty(len(classes), np.int64)
+    lattice_kernels.fineness(middle, classes, p.slope, p.position, fineness)
+    return np.asarray(p.lattice[3] / SIDES[fineness])
+
+
 def quantise(
     arrays: Mapping[str, Any], codes: Int64, classes: UInt8, weights: NDArray[np.float64], p: SplatParams, beta: float
 ) -> Symbols:
@@ -179,13 +205,7 @@ def quantise(
         Share of a colour error that goes to the next Gaussian; 0 turns diffusion off.
     """
     n = len(codes)
-    scales, quats = np.asarray(arrays["scales"]), np.asarray(arrays["quats"])
-    if "scales" in p.attributes and "quats" in p.attributes:
-        s, q = canonicalise(scales, quats)
-    else:
-        s, q = scales.astype(np.float64), quats.astype(np.float64)
-        q /= np.sqrt((q * q).sum(axis=1, keepdims=True))
-        q *= np.where(q[:, :1] < 0, -1.0, 1.0)
+    s, q = oriented(np.asarray(arrays["scales"]), np.asarray(arrays["quats"]), p)
     opacities = np.clip(arrays["opacities"], OPACITY_RANGE[0], OPACITY_RANGE[1])
     scale, opacity, rotation = np.empty((3, n), np.int64), np.empty(n, np.int64), np.empty((3, n), np.int64)
     steps = np.stack([p.scale, p.rotation, p.opacity])

@@ -60,6 +60,17 @@ def sub_bits(mid_q20: Int, position_q20: Int) -> Int:
     return min(max(k, np.int64(0)), np.int64(48))
 
 
+@kernel(int64(ro(int64), ro(uint8), ro(int64), ro(int64), rw(int64)))
+def fineness(
+    middle: NDArray[Any], classes: NDArray[Any], slopes: NDArray[Any], position_q20: NDArray[Any], out: NDArray[Any]
+) -> Int:
+    """:func:`sub_bits` of each Gaussian, from the symbol of its middle axis."""
+    for i in range(classes.size):
+        c = np.int64(classes[i])
+        out[i] = sub_bits(middle[i] * slopes[c], position_q20[c])
+    return 0
+
+
 @kernel(
     int64(
         ro(float32, 2),

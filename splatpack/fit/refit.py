@@ -1,0 +1,210 @@
+"""Refit: pull a pruned and quantised scene back towards renders of the original, without photos.
+
+What is drawn is always what a decoder would give, every number on the grid of its quantiser; the gradient is taken there
+and moves the number behind it (the straight-through estimator of Bengio et al. 2013). So nothing that was won is lost
+when the scene is coded. Steps are taken in units of the quantisers, whose steps follow the importance of each Gaussian, which
+makes one learning rate fit all attributes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splatpack.codecs.splat import OPACITY_RANGE, Q20, SplatParams, oriented, sub_cell_sides
+from splatpack.errors import UsageError
+from splatpack.fit.kernels import units as kernels
+from splatpack.fit.loss import l2
+from splatpack.parallel import ordered_map, thread_count
+from splatpack.render.backward import Gradients, backward, forward
+from splatpack.render.cpu import render
+from splatpack.render.views import encoder_cameras, stage
+from splatpack.scene.cameras import Camera
+from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
+
+ITERATIONS = 300
+RATE = 0.01
+"""Learning rate at the start, in steps of the quantisers; it falls to :data:`LAST` of it in a straight line."""
+LAST = 0.02
+BETAS = 0.9, 0.99
+EPS = 1e-12
+SIZE = 160, 120
+"""Pixels of a view. At equal time many small views do better than few large ones."""
+SEED = 99
+BATCH = 48
+"""Views whose cameras are drawn at once."""
+LEAST_ERROR = 1e-7
+"""A view counts by one over its mean squared error, as PSNR does, down to this one (70 dB)."""
+
+_COLUMNS = {
+    "means": (kernels.MEAN, kernels.SCALE),
+    "scales": (kernels.SCALE, kernels.ROTATION),
+    "quats": (kernels.ROTATION, kernels.OPACITY),
+    "opacities": (kernels.OPACITY, kernels.COLOUR),
+    "sh0": (kernels.COLOUR, kernels.SH),
+    "shN": (kernels.SH, None),
+}
+
+Progress = Callable[[int, int], None]
+"""Called with how many hundredths are done, of how many."""
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """What a refit gave.
+
+    Attributes
+    ----------
+    scene : Gaussians
+        On the grid of the quantisers: coding it with the same parameters and classes changes nothing but the rare
+        rotation whose canonical form became another.
+    iterations : int
+    seconds : float
+    """
+
+    scene: Gaussians
+    iterations: int
+    seconds: float
+
+
+def refit(
+    scene: Gaussians,
+    original: Gaussians,
+    params: SplatParams,
+    classes: NDArray[np.uint8],
+    *,
+    sh: bool = True,
+    iterations: int = ITERATIONS,
+    seconds: float | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Refitted:
+    """Move all numbers of ``scene`` that the codec will round so that its pictures come closer to the original's.
+
+    Parameters
+    ----------
+    scene : Gaussians
+        What is left of the original after pruning, in any order.
+    original : Gaussians
+        What the pictures should look like.
+    params : SplatParams
+        The quantisers.
+    classes : uint8 (n,)
+        Importance class of each Gaussian of ``scene``.
+    sh : bool
+        ``shN`` goes through the quantisers too.
+    iterations : int
+        Steps, one view each. The result depends on nothing else, in particular not on the number of threads.
+    seconds : float or None
+        Steps until this time is over, instead of ``iterations``: not reproducible.
+    threads : int or None
+    progress : callable or None
+
+    Raises
+    ------
+    UsageError
+        ``iterations`` or ``seconds`` is negative, or there is not one class per Gaussian.
+    """
+    if iterations < 0 or (seconds is not None and not seconds >= 0) or classes.shape != (len(scene),):
+        raise UsageError(f"refit: {iterations} iterations, {seconds} s, classes {classes.shape} for {len(scene)} rows.")
+    start = time.perf_counter()
+    rounded = _Rounded(scene, params, classes, sh, threads)
+    near = stage(original).near
+    done = 0
+    for camera in _cameras(original):
+        share = done / max(iterations, 1) if seconds is None else (time.perf_counter() - start) / max(seconds, 1e-9)
+        if share >= 1:
+            break
+        if progress:
+            progress(int(100 * share), 100)
+        target = render(original, camera, near=near, threads=threads).color
+        picture, tape = forward(rounded.scene, camera, near=near, threads=threads)
+        loss = l2(picture.color, target)
+        slope = loss.grad * np.float32(1 / max(loss.value, LEAST_ERROR))
+        rounded.step(backward(tape, slope, threads=threads), RATE * ((1 - share) + LAST))
+        done += 1
+    return Refitted(rounded.scene, done, time.perf_counter() - start)
+
+
+def _cameras(scene: Gaussians) -> Iterator[Camera]:
+    """Views without end: those of the importance, but others, and none twice."""
+    seed = SEED
+    while True:
+        yield from encoder_cameras(scene, BATCH, *SIZE, seed)
+        seed += 1
+
+
+class _Rounded:
+    """A scene on the grid of its quantisers, and the numbers behind it.
+
+    Attributes
+    ----------
+    scene : Gaussians
+        The rounded scene; its arrays are replaced in place by :meth:`step`.
+    """
+
+    def __init__(
+        self, scene: Gaussians, params: SplatParams, classes: NDArray[np.uint8], sh: bool, threads: int | None
+    ) -> None:
+        n, k = len(scene), scene.shN.shape[1]
+        self._coded = (*params.attributes, "shN") if sh else params.attributes
+        self._classes = np.ascontiguousarray(classes)
+        names = ("scale", "rotation", "opacity", "colour", "sh")
+        self._steps = np.stack([getattr(params, name) for name in names]) / float(Q20)
+        self._block = max(1, -(-n // (2 * thread_count(threads))))
+        self._threads = threads
+        scales, quats = oriented(scene.scales, scene.quats, params)
+        opacities = np.clip(scene.opacities, *OPACITY_RANGE)
+        self._units = np.empty((n, kernels.SH + 3 * k), np.float32)
+        kernels.to_units(
+            scales, quats, opacities, np.ascontiguousarray(scene.sh0).reshape(n, 3), np.ascontiguousarray(scene.shN),
+            self._classes, self._steps, self._units,
+        )  # fmt: skip
+        middle = np.floor(scales[:, 1] / self._steps[0, classes] + 0.5).astype(np.int64)
+        self._side = sub_cell_sides(middle, self._classes, params)
+        low = params.lattice[:3]
+        self._origin = low + (np.floor((scene.means - low) / self._side[:, None]) + 0.5) * self._side[:, None]
+        self._first, self._second = np.zeros_like(self._units), np.zeros_like(self._units)
+        self._steps_taken = 0
+        self._free = {name: np.empty(getattr(scene, name).shape, np.float32) for name in ATTRIBUTES}
+        self.scene = replace(scene, **{name: self._free[name] for name in self._coded})
+        self._rates = np.zeros(self._units.shape[1], np.float32)
+        for name in self._coded:
+            self._rates[slice(*_COLUMNS[name])] = 1.0
+        self._round()
+
+    def step(self, gradients: Gradients, rate: float) -> None:
+        """Take a step of Adam against gradients at :attr:`scene`, and round again."""
+        self._steps_taken += 1
+        shrink = 1 / (1 - BETAS[0] ** self._steps_taken)
+        unbias = 1 / math.sqrt(1 - BETAS[1] ** self._steps_taken)
+        g, n = gradients, len(self._classes)
+        rates = self._rates * np.float32(rate)
+
+        def work(start: int) -> None:
+            kernels.descend(
+                g.means, g.scales, g.quats, g.opacities, g.sh0.reshape(n, 3), g.shN, self._free["quats"], self._side,
+                self._classes, self._steps, start, min(start + self._block, n), rates, *BETAS, shrink, unbias, EPS,
+                np.empty((1, self._units.shape[1]), np.float32), self._units, self._first, self._second,
+            )  # fmt: skip
+
+        for _ in ordered_map(work, range(0, n, self._block), self._threads):
+            pass
+        self._round()
+
+    def _round(self) -> None:
+        n, free = len(self._classes), self._free
+
+        def work(start: int) -> None:
+            kernels.on_grid(
+                self._units, self._origin, self._side, self._classes, self._steps, start, min(start + self._block, n),
+                free["means"], free["scales"], free["quats"], free["opacities"], free["sh0"].reshape(n, 3), free["shN"],
+            )  # fmt: skip
+
+        for _ in ordered_map(work, range(0, n, self._block), self._threads):
+            pass

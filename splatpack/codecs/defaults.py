@@ -192,9 +192,16 @@ def fit(counts: NDArray[np.int64], kind: Kind) -> Model:
 
 def _choice(counts: NDArray[np.int64], kind: Kind, part: int) -> int:
     """The number of the default that suits a part best; 0 when tables of its own pay."""
-    sizes = [_size(model.fit(counts), counts)]
-    sizes += [spent(default(kind, part, k), counts) for k in range(1, number_of(kind, part) + 1)]
-    return int(np.argmin(sizes))
+    width = int(np.max(np.nonzero(counts.any(axis=0))[0], initial=0)) + 1
+    shipped = np.einsum("kct,ct->k", _prices(kind, part)[:, :, :width], counts[:, :width])
+    return int(np.argmin([_size(model.fit(counts), counts), *shipped.tolist()]))
+
+
+@cache
+def _prices(kind: Kind, part: int) -> NDArray[np.int64]:
+    """What each token costs under each default of a part, int64 (defaults, contexts, 256)."""
+    models = [default(kind, part, k) for k in range(1, number_of(kind, part) + 1)]
+    return np.stack([_BITS[m.freqs[m.context_map]] for m in models])
 
 
 def _size(fitted: Model, counts: NDArray[np.int64]) -> int:

@@ -20,6 +20,8 @@ COMMANDS = {
     "verify": "Check every checksum, bound and chunk of a .spk.",
     "render": "Pictures of a scene.",
     "compare": "How close two scenes look, in PSNR and SSIM.",
+    "serve": "Streaming, range requests and a page, on one port.",
+    "fetch": "A scene from a server, by view, resumable.",
     "bench": "Size, quality and speed against other codecs.",
 }
 """The commands and what they do, in a line: ``--help`` needs no command's module."""

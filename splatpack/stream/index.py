@@ -98,6 +98,8 @@ class SceneIndex:
         Hash of the root page.
     length, prefix : int
         Bytes of the file and of its prefix.
+    prefix_hash : bytes
+        Hash of the prefix.
     chunks : tuple of (offset, length, hash)
     pages : tuple of (offset, length, hash)
         Leaf pages; empty where the root page lists the chunks.
@@ -111,6 +113,7 @@ class SceneIndex:
     root: bytes
     length: int
     prefix: int
+    prefix_hash: bytes
     chunks: tuple[tuple[int, int, bytes], ...]
     pages: tuple[tuple[int, int, bytes], ...]
     page_of: NDArray[np.int64]
@@ -122,13 +125,14 @@ class SceneIndex:
         head, pages = reader.header, reader.pages
         return cls(
             name, content_hash(reader.source.read(0, HEADER_SIZE)), head.root_hash, head.file_len, head.data_offset,
+            content_hash(reader.source.read(0, head.data_offset)),
             tuple((c.offset, c.length, c.hash) for c in reader.chunks),
             tuple((p.offset, p.length, p.hash) for p in pages),
             np.repeat(np.arange(len(pages)), [p.chunks for p in pages]), ChunkTable.of(reader.chunks),
         )  # fmt: skip
 
     def range_of(self, item: int) -> tuple[int, int, bytes]:
-        """Return offset, length and hash of an item; the prefix is known by ``id`` and has no hash of its own.
+        """Return offset, length and hash of an item.
 
         Raises
         ------
@@ -136,7 +140,7 @@ class SceneIndex:
             With close code 4400: there is no such item.
         """
         if item == PREFIX:
-            return 0, self.prefix, b""
+            return 0, self.prefix, self.prefix_hash
         if item < len(self.chunks):
             return self.chunks[item]
         if PAGE <= item < PAGE + len(self.pages):

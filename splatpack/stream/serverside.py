@@ -20,7 +20,7 @@ from splatpack.stream.scheduler import Scheduler
 from splatpack.stream.schema import MALFORMED
 from splatpack.stream.wire import ABORTED, FIRST, FRAGMENT_HEADER, FRAGMENT_MIN, LAST, PAGE
 
-TEXT, INTERNAL, TIMEOUT, VERSION, LIMIT, RATE = 1003, 1011, 4408, 4409, 4413, 4429
+TEXT, AUTH, TIMEOUT, VERSION, LIMIT, RATE = 1003, 4401, 4408, 4409, 4413, 4429
 """Close codes beside 4400; all are in section 9."""
 REPLIES_MAX = 256
 FREE_CREDIT = 16 << 10
@@ -64,7 +64,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Fetch an item's bytes, then call ``loaded`` or ``failed``. An empty ``digest`` needs no check."""
+    """Fetch an item's bytes, which hash to ``digest``, then call ``loaded`` or ``failed``."""
 
     scene: SceneIndex
     sid: int
@@ -212,6 +212,10 @@ class ServerSession:
         if self.close is None:
             self.close = Close(code, reason)
             self._out.clear()
+
+    def refuse(self) -> None:
+        """End the connection because its token is missing or wrong."""
+        self._end(AUTH, "auth", "a token is needed, and this one is missing or wrong.")
 
     def poll(self) -> Send | Load | Wait | Close:
         """Return what to do next."""

@@ -37,7 +37,11 @@ def test_version(cli: Runner) -> None:
     assert cli("--version").out == f"splatpack {__version__}\n"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+SERVING = {"serve", "fetch"}
+"""Commands whose examples need each other: tests/test_server/test_run.py runs them."""
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in SERVING])
 def test_help_ends_with_an_example_that_runs(
     name: str, cli: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def entries(rows: list[dict[str, Any]]) -> list[Chunk]:
 def made(table: ChunkTable) -> SceneIndex:
     n = len(table)
     every = tuple((i * 10, 10, bytes(16)) for i in range(n))
-    return SceneIndex("s", bytes(16), bytes(16), 10 * n, 200, every, (), np.empty(0, np.int64), table)
+    return SceneIndex("s", bytes(16), bytes(16), 10 * n, 200, bytes(16), every, (), np.empty(0, np.int64), table)
 
 
 def seen(case: dict[str, Any]) -> wire.View:
@@ -164,17 +165,8 @@ def test_everything_comes_in_file_order_and_cancel_ends_it() -> None:
 
 def test_prefix_and_pages_come_before_what_needs_them() -> None:
     index = made(line(4))
-    paged = SceneIndex(
-        "s",
-        index.id,
-        index.root,
-        99,
-        200,
-        index.chunks,
-        ((1, 2, b""), (3, 4, b"")),
-        np.array([0, 0, 1, 1]),
-        index.table,
-    )
+    pages = ((1, 2, b""), (3, 4, b""))
+    paged = replace(index, pages=pages, page_of=np.array([0, 0, 1, 1]))
     scheduler = Scheduler(paged)
     scheduler.want((3, 2, 0))
     page = wire.PAGE

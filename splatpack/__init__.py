@@ -28,13 +28,13 @@ _LAZY = {
     "Gaussians": "splatpack.scene.gaussians",
 }
 
-__all__ = ["Camera", "Gaussians", "__version__", "compare", "read", "render", "write"]
+__all__ = ["Camera", "Gaussians", "__version__", "compare", "read", "render", "stream", "write"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use (PEP 562). ``render`` is a package that can be called."""
-    if name == "render":
-        return import_module("splatpack.render")
+    """Import a public name on first use (PEP 562). ``render`` and ``stream`` are packages that can be called."""
+    if name in ("render", "stream"):
+        return import_module(f"splatpack.{name}")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'splatpack' has no attribute {name!r}")

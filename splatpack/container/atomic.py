@@ -55,6 +55,26 @@ def atomic_write(path: str | os.PathLike[str], *, force: bool = False) -> Iterat
     _sync_folder(target.parent)
 
 
+def publish(temporary: Path, target: Path, *, force: bool = False) -> None:
+    """Flush a finished file to the disk and let it take the place of ``target``, which lies in the same folder.
+
+    Raises
+    ------
+    TargetExistsError
+        ``target`` exists and ``force`` is off.
+    StorageError
+        The file system refused.
+    """
+    refuse_existing(target, force)
+    try:
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        raise StorageError(f"{target}: cannot be written: {error.strerror or error}. {temporary} is kept.") from error
+    _sync_folder(target.parent)
+
+
 def _sync_folder(folder: Path) -> None:
     """Flush a folder's entries to the disk, where the system can."""
     try:

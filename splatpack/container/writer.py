@@ -131,10 +131,16 @@ class ContainerWriter:
         self.close()
 
 
-def rewrite(reader: ContainerReader, metadata: dict[str, Any], out: BinaryIO, folder: str | None = None) -> int:
-    """Write an open file again with other metadata, its chunks and tables unchanged. Return the length in bytes."""
+def rewrite(
+    reader: ContainerReader, metadata: dict[str, Any], out: BinaryIO, folder: str | None = None,
+    chunks: Sequence[Chunk] | None = None,
+) -> int:  # fmt: skip
+    """Write an open file again with other metadata, its chunks and tables unchanged. Return the length in bytes.
+
+    ``chunks`` keeps only some of them: a chunk needs nothing but the prefix. The caller sets their ``n``.
+    """
     with ContainerWriter(reader.header.kind, folder) as writer:
-        for c in reader.chunks:
+        for c in reader.chunks if chunks is None else chunks:
             data, at, sections = reader.chunk_bytes(c), 0, []
             for s in c.sections:
                 sections.append((s.kind, data[at : at + s.length]))

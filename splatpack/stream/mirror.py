@@ -133,6 +133,11 @@ class Mirror:
         check_chunk(self.entry(item), data, f"{self.name}: chunk {item}")
         self.have[item] = True
 
+    def drop(self, item: int) -> None:
+        """Note that a chunk is not kept."""
+        if item < PAGE:
+            self.have[item] = False
+
     def have_set(self) -> bytes:
         """Return what OPEN sends to go on from here."""
         return pack_have(self.have, self.have_pages)

@@ -1,9 +1,9 @@
 """Refit: pull a pruned and quantised scene back towards renders of the original, without photos.
 
-What is drawn is always what a decoder would give, every number on the grid of its quantiser; the gradient is taken there
-and moves the number behind it (the straight-through estimator of Bengio et al. 2013). So nothing that was won is lost
-when the scene is coded. Steps are taken in units of the quantisers, whose steps follow the importance of each Gaussian, which
-makes one learning rate fit all attributes.
+What is drawn is always what a decoder would give, every number on the grid of its quantiser; the gradient is taken
+there and moves the number behind it (the straight-through estimator of Bengio et al. 2013). So nothing that was won is
+lost when the scene is coded. A step is measured in steps of the quantisers, which follow the importance of each
+Gaussian: one learning rate fits all attributes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +172,7 @@ class _Rounded:
         self._origin = low + (np.floor((scene.means - low) / self._side[:, None]) + 0.5) * self._side[:, None]
         self._first, self._second = np.zeros_like(self._units), np.zeros_like(self._units)
         self._steps_taken = 0
-        self._free = {name: np.empty(getattr(scene, name).shape, np.float32) for name in ATTRIBUTES}
+        self._free: dict[str, Any] = {name: np.empty(getattr(scene, name).shape, np.float32) for name in ATTRIBUTES}
         self.scene = replace(scene, **{name: self._free[name] for name in self._coded})
         self._rates = np.zeros(self._units.shape[1], np.float32)
         for name in self._coded:

@@ -16,18 +16,15 @@ from numpy.typing import NDArray
 
 from splatpack import __version__
 from splatpack.codecs import defaults, model, splat
-from splatpack.codecs.base import Codec
-from splatpack.codecs.columns import DTYPES, BytePlanes, CodedPlanes, Delta, Ordered, Quantised, RawPlanes
-from splatpack.codecs.floats import Floats
-from splatpack.codecs.pipeline import Pipeline
 from splatpack.codecs.rans import Tokens
-from splatpack.codecs.zstd import Zstd
 from splatpack.container.writer import ContainerWriter
 from splatpack.errors import InvalidSceneError, UsageError
 from splatpack.fit.importance import importance
+from splatpack.fit.refit import refit
 from splatpack.pack import layout
+from splatpack.pack.plan import Plan, lossy_attributes, quantisers
 from splatpack.pack.presets import Settings
-from splatpack.pack.profile import COLUMN_SECTION, GEOMETRY_SECTION, SH_SECTION, Column, Profile, row_shape
+from splatpack.pack.profile import COLUMN_SECTION, GEOMETRY_SECTION, SH_SECTION, Column, Profile
 from splatpack.parallel import ordered_map
 from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 
@@ -36,9 +33,6 @@ Progress = Callable[[str, int, int], None]
 
 CHUNK_BYTES = 128 << 10
 """What a chunk should be: the unit of a request, 26 ms at 40 Mbit/s, with its fixed cost below 1 %."""
-
-SAMPLE = 4096
-"""Gaussians from which sizes are estimated."""
 
 _LENGTH = struct.Struct("<I")
 
@@ -54,6 +48,8 @@ class EncodeReport:
     bytes_out : int
     bytes_by_section : dict of str to int
         ``geometry``, ``sh``, ``columns`` and ``overhead`` (header, directory, metadata, tables).
+    refine_iterations : int
+        Steps of the refit.
     stages : list of (str, float)
         Wall seconds of each stage.
     """
@@ -62,22 +58,8 @@ class EncodeReport:
     n_out: int = 0
     bytes_out: int = 0
     bytes_by_section: dict[str, int] = field(default_factory=dict)
+    refine_iterations: int = 0
     stages: list[tuple[str, float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Everything that the chunk workers share."""
-
-    scene: Gaussians
-    settings: Settings
-    profile: Profile
-    order: NDArray[np.int64]
-    runs: list[tuple[int, int]]
-    lattice: layout.Lattice
-    codes: NDArray[np.int64]
-    classes: NDArray[np.uint8]
-    weights: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -149,17 +131,22 @@ def encode(
         raise InvalidSceneError("the scene has no Gaussians: there is nothing to compress.")
     report = EncodeReport(n_in=len(scene))
     clock = _Clock(report, progress)
+    original = scene
     if settings.sh_degree is not None and settings.sh_degree < scene.sh_degree:
         scene = scene.with_sh_degree(settings.sh_degree)
-    lossy = _lossy_attributes(scene, settings)
+    lossy = lossy_attributes(scene, settings)
     if settings.keep_order and lossy:
         raise UsageError(f"keep_order: {', '.join(lossy)} would be coded in spatial order. Make every attribute exact.")
     w = _importance(scene, settings, lossy, weights, threads, clock)
-    if settings.prune > 0 and lossy:
-        keep = layout.keep_important(w, settings.prune)
+    if lossy:
+        keep = layout.keep_important(w, settings.prune, settings.spare)
         scene, w = scene.take(keep), w[keep]
     clock.done("importance")
-    plan = _plan(scene, settings, lossy, w)
+    plan = quantisers(scene, settings, lossy, w)
+    if settings.refine or settings.refine_seconds:
+        scene = _refined(plan, original, report, threads, clock)
+        clock.done("refine")
+    plan = _ready(plan, scene)
     clock.done("order")
     drafts, counts = _first_pass(plan, threads, clock)
     clock.done("quantise")
@@ -193,17 +180,8 @@ def token_counts(
     -------
     geometry, sh : int64 (C, 256)
     """
-    plan = _plan(scene, settings, _lossy_attributes(scene, settings), weights)
+    plan = _ready(quantisers(scene, settings, lossy_attributes(scene, settings), weights), scene)
     return _first_pass(plan, threads, _Clock(EncodeReport(n_in=len(scene)), None))[1]
-
-
-def _lossy_attributes(scene: Gaussians, settings: Settings) -> tuple[str, ...]:
-    """Attributes that go through the splat codec."""
-    single = {*settings.exact, *settings.max_error}
-    unknown = single - set(ATTRIBUTES) - set(scene.extras)
-    if unknown:
-        raise UsageError(f"unknown attributes {sorted(unknown)}, expected some of {', '.join(ATTRIBUTES)}.")
-    return tuple(a for a in ATTRIBUTES if a not in single and not (a == "shN" and scene.sh_degree == 0))
 
 
 def _importance(
@@ -215,128 +193,45 @@ def _importance(
             raise UsageError(f"weights: shape {weights.shape}, expected ({len(scene)},).")
         return weights
     if not lossy or settings.importance_views == 0:
-        return np.ones(len(scene))
+        return np.full(len(scene), layout.TYPICAL_ERROR / len(scene))
     clock.tick("importance", 0, 1)
     return importance(scene, views=settings.importance_views, threads=threads)
 
 
-def _plan(scene: Gaussians, settings: Settings, lossy: tuple[str, ...], w: NDArray[np.float64]) -> _Plan:
-    n = len(scene)
-    grid = layout.lattice(scene, settings)
-    codes = grid.codes(scene.means)
-    classes = layout.classes(w)
-    order = np.arange(n) if settings.keep_order else np.argsort(codes, kind="stable")
-    gain = layout.colour_gain(w, classes) if settings.level else 1.0
-    params = _params(scene, settings, lossy, grid, classes, gain) if lossy else None
-    middle = max(0, n // 2 - SAMPLE // 2)
-    sample = (middle, min(n, middle + SAMPLE))
-    columns = _columns(scene, settings, order[slice(*sample)])
-    profile = Profile(scene.sh_degree, params, "shN" in lossy, columns)
-    plan = _Plan(scene, settings, profile, order, [], grid, codes, classes, np.sqrt(np.maximum(w, 1e-12)))
-    size = settings.chunk or _chunk_size(plan, sample)
-    if settings.keep_order:
-        return replace(plan, runs=[(a, min(a + size, n)) for a in range(0, n, size)])
-    return replace(plan, runs=layout.cut(codes[order], size))
+def _refined(plan: Plan, original: Gaussians, report: EncodeReport, threads: int | None, clock: _Clock) -> Gaussians:
+    """The scene of ``plan`` after a refit to pictures of ``original``."""
+    params = plan.profile.params
+    if params is None:
+        return plan.scene
+    settings = plan.settings
+    found = refit(
+        plan.scene, original, params, plan.classes, sh=plan.profile.sh, iterations=settings.refine,
+        seconds=settings.refine_seconds or None, threads=threads,
+        progress=lambda done, of: clock.tick("refine", done, of),
+    )  # fmt: skip
+    report.refine_iterations = found.iterations
+    return found.scene
 
 
-def _chunk_size(plan: _Plan, sample: tuple[int, int]) -> int:
+def _ready(plan: Plan, scene: Gaussians) -> Plan:
+    """Put a scene in order and cut it into chunks."""
+    plan = plan.arranged(scene)
+    return plan.cut(plan.settings.chunk or _chunk_size(plan))
+
+
+def _chunk_size(plan: Plan) -> int:
     """Gaussians whose sections are about :data:`CHUNK_BYTES`, estimated from a run in the middle of the scene."""
-    draft = _draft(plan, *sample)
+    start, stop = plan.sample
+    draft = _draft(plan, start, stop)
     size = float(len(draft.columns))
     for tokens, contexts in ((draft.geometry, splat.GEOMETRY_CONTEXTS), (draft.sh, splat.SH_CONTEXTS)):
         if tokens is not None:
             size += len(tokens.bits) + model.entropy(tokens.tokens, tokens.contexts, contexts) / 8
-    count = int(CHUNK_BYTES * (sample[1] - sample[0]) / max(size, 1.0)) // 1024 * 1024
+    count = int(CHUNK_BYTES * (stop - start) / max(size, 1.0)) // 1024 * 1024
     return min(max(count, 4096), 32768)
 
 
-def _params(
-    scene: Gaussians,
-    settings: Settings,
-    lossy: tuple[str, ...],
-    grid: layout.Lattice,
-    classes: NDArray[np.uint8],
-    gain: float,
-) -> splat.SplatParams:
-    q20 = {name: settings.q20(name) for name in ("scale", "rotation", "opacity")}
-    q20.update({name: settings.q20(name, gain) for name in ("colour", "sh")})
-    every = max(1, len(scene) // layout.SAMPLE)
-    opacities = np.clip(scene.opacities[::every], *splat.OPACITY_RANGE)
-    return splat.SplatParams(
-        lattice=grid.array,
-        position=grid.position,
-        slope=grid.slope,
-        **q20,
-        scale_offset=_centres(scene.scales[::every].max(axis=1), q20["scale"], classes[::every]),
-        opacity_offset=_centres(opacities, q20["opacity"], classes[::every]),
-        attributes=tuple(a for a in lossy if a != "shN"),
-    )
-
-
-def _centres(values: NDArray[np.float32], steps: NDArray[np.int64], classes: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Median symbol of each class, int64 (8,)."""
-    out = np.zeros(splat.CLASSES, np.int64)
-    for c in range(splat.CLASSES):
-        member = values[classes == c]
-        if len(member):
-            centre = np.floor(float(np.median(member)) * splat.Q20 / float(steps[c]) + 0.5)
-            out[c] = int(min(max(centre, -32767), 32767))
-    return out
-
-
-def _columns(scene: Gaussians, settings: Settings, sample: NDArray[np.int64]) -> tuple[Column, ...]:
-    """Columns that are coded on their own, each with the pipeline that is smallest on the first chunk."""
-    out = []
-    for name in ATTRIBUTES:
-        if (name in settings.exact or name in settings.max_error) and not (name == "shN" and scene.sh_degree == 0):
-            array = getattr(scene, name)
-            error = None if name in settings.exact else settings.max_error[name]
-            out.append(_column(name, True, array, row_shape(name, scene.sh_degree), error, sample))
-    for name, array in scene.extras.items():
-        out.append(_column(name, False, array, array.shape[1:], settings.max_error.get(name), sample))
-    return tuple(out)
-
-
-def _column(
-    name: str, attribute: bool, array: NDArray[Any], shape: tuple[int, ...], error: float | None,
-    sample: NDArray[np.int64],
-) -> Column:  # fmt: skip
-    dtype = array.dtype.newbyteorder("<").str
-    size = array.dtype.itemsize
-    components = int(np.prod(shape, dtype=np.int64))
-    if dtype not in DTYPES or not 1 <= components <= 256:
-        raise UsageError(f"column {name!r}: {array.dtype} with {components} components cannot be stored.")
-    first: Codec = Ordered(dtype)
-    if error is not None and array.dtype == np.float32:
-        first = _bounded(array, error) or first
-    planes = BytePlanes(4 if isinstance(first, Quantised) else size, components)
-    rows = np.ascontiguousarray(array[sample]).reshape(len(sample), components)
-    candidates = [
-        [first, planes, CodedPlanes()],
-        [first, Delta(), planes, CodedPlanes()],
-        [first, planes, RawPlanes(), Zstd()],
-    ]
-    if dtype == "<f4" and not isinstance(first, Quantised):
-        candidates.append([Floats()])
-    best = min((Pipeline(c) for c in candidates), key=lambda p: len(p.encode(rows)))
-    return Column(name, attribute, dtype, shape, best)
-
-
-def _bounded(array: NDArray[np.float32], error: float) -> Quantised | None:
-    """The quantiser that keeps every component within ``error``, or None where only exact storage does."""
-    transform = Quantised(float(error) * 1.998)
-    for a in range(0, len(array), 1 << 16):
-        block = np.ascontiguousarray(array[a : a + (1 << 16)])
-        try:
-            back = transform.inverse(transform.forward(block))
-        except ValueError:
-            return None
-        if np.abs(back.astype(np.float64) - block).max(initial=0.0) > error:
-            return None
-    return transform
-
-
-def _first_pass(plan: _Plan, threads: int | None, clock: _Clock) -> tuple[list[_Draft], tuple[Any, Any]]:
+def _first_pass(plan: Plan, threads: int | None, clock: _Clock) -> tuple[list[_Draft], tuple[Any, Any]]:
     """Quantise and tokenise every chunk; count tokens under their contexts."""
     geometry = np.zeros((splat.GEOMETRY_CONTEXTS, 256), np.int64)
     sh = np.zeros((splat.SH_CONTEXTS, 256), np.int64)
@@ -351,7 +246,7 @@ def _first_pass(plan: _Plan, threads: int | None, clock: _Clock) -> tuple[list[_
     return drafts, (geometry, sh)
 
 
-def _draft(plan: _Plan, a: int, b: int) -> _Draft:
+def _draft(plan: Plan, a: int, b: int) -> _Draft:
     index = plan.order[a:b]
     part = plan.scene.take(index)
     profile = plan.profile
@@ -377,7 +272,7 @@ def _column_bytes(part: Gaussians, column: Column) -> bytes:
     return _LENGTH.pack(len(data)) + data
 
 
-def _chunk_bounds(plan: _Plan, part: Gaussians) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:
+def _chunk_bounds(plan: Plan, part: Gaussians) -> tuple[tuple[float, float, float], tuple[float, float, float], float]:
     """Box of the decoded centres, rounded outwards, and the reach of the decoded scales."""
     params = plan.profile.params
     margin = 0.0
@@ -407,7 +302,7 @@ def _fit(profile: Profile, geometry: NDArray[np.int64], sh: NDArray[np.int64]) -
 
 
 def _second_pass(
-    plan: _Plan, profile: Profile, drafts: list[_Draft], writer: ContainerWriter, threads: int | None, clock: _Clock,
+    plan: Plan, profile: Profile, drafts: list[_Draft], writer: ContainerWriter, threads: int | None, clock: _Clock,
     report: EncodeReport,
 ) -> None:  # fmt: skip
     names = {GEOMETRY_SECTION: "geometry", SH_SECTION: "sh", COLUMN_SECTION: "columns"}
@@ -432,7 +327,7 @@ def _second_pass(
         clock.tick("entropy code", i + 1, len(drafts))
 
 
-def _metadata(plan: _Plan, profile: Profile, report: EncodeReport) -> dict[str, Any]:
+def _metadata(plan: Plan, profile: Profile, report: EncodeReport) -> dict[str, Any]:
     scene, settings = plan.scene, plan.settings
     flags = [name for name, on in (("antialiased", scene.antialiased), ("surfels", scene.surfels)) if on]
     return {

@@ -21,10 +21,7 @@ CORE_BITS = 11
 SAMPLE = 50_000
 """Gaussians, evenly taken, from which percentiles and medians are estimated."""
 
-PIXELS = 240 * 180
-"""Pixels of a view from which importance is measured."""
-
-TYPICAL_ERROR = 0.21
+TYPICAL_ERROR = 0.25
 """Median over real scenes of what :func:`colour_gain` makes equal."""
 
 
@@ -72,9 +69,9 @@ def colour_gain(importance: NDArray[np.float64], of: NDArray[np.uint8]) -> float
     """Return the factor on the colour steps that makes their predicted rendered error that of a typical scene.
 
     Rounding with a step s adds s^2 / 12 to a coefficient's mean squared error, and a Gaussian's errors reach the
-    picture with its importance W (the sum of its squared blending weights over the pixels). With the steps of classes
-    c, the error per pixel is proportional to the sum of W 4^(gamma c) over the pixels of a view. It predicts measured
-    PSNR within 1.5 dB on 15 real scenes (docs/design/0004-splat-codec.md).
+    picture with its importance W (the mean of its squared blending weights over the pixels). With the steps of classes
+    c, the error per pixel is proportional to the sum of W 4^(gamma c). It predicts measured PSNR within 1.5 dB on 15
+    real scenes (docs/design/0004-splat-codec.md).
 
     Parameters
     ----------
@@ -83,7 +80,7 @@ def colour_gain(importance: NDArray[np.float64], of: NDArray[np.uint8]) -> float
     of : uint8 (n,)
         Classes.
     """
-    error = float((importance * 4.0 ** (GAMMA["colour"] * of)).sum()) / PIXELS
+    error = float((importance * 4.0 ** (GAMMA["colour"] * of)).sum())
     return min(max(math.sqrt(TYPICAL_ERROR / max(error, 1e-30)), 0.1), 4.0)
 
 
@@ -95,14 +92,24 @@ def classes(importance: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.clip(c, 0, CLASSES - 1).astype(np.uint8)
 
 
-def keep_important(importance: NDArray[np.float64], share: float) -> NDArray[np.int64]:
-    """Return the indices that stay when the ``share`` of the least important is dropped, ascending."""
+def keep_important(importance: NDArray[np.float64], share: float, spare: float = 0.0) -> NDArray[np.int64]:
+    """Return the indices that stay when the least important Gaussians are dropped, ascending; at least one does.
+
+    Parameters
+    ----------
+    importance : float64 (n,)
+    share : float
+        Of the Gaussians, that is dropped.
+    spare : float
+        Of the importance of all, that the dropped ones may have together; of the two, what drops more counts.
+    """
     n = len(importance)
-    drop = min(int(n * share), n - 1)
-    if drop <= 0:
-        return np.arange(n)
     order = np.argsort(importance, kind="stable")
-    return np.sort(order[drop:])
+    drop = int(n * share)
+    if spare > 0:
+        running = np.cumsum(importance[order])
+        drop = max(drop, int(np.searchsorted(running, spare * running[-1], side="right")))
+    return np.sort(order[min(drop, n - 1) :])
 
 
 def cut(codes: NDArray[np.int64], target: int) -> list[tuple[int, int]]:

@@ -40,6 +40,13 @@ class Settings:
         Multiplies all steps; halving it costs about 1 bit per coded number and gains about 6 dB.
     prune : float
         Share of the Gaussians, the least important ones, that is dropped.
+    spare : float
+        What the dropped Gaussians may weigh together, as a share of the importance of all: the least important ones go.
+        Of this and ``prune`` the one that drops more counts.
+    refine : int
+        Steps by which what is left is refitted to pictures of the original (:mod:`splatpack.fit.refit`).
+    refine_seconds : float
+        Refit for this time instead; the result then depends on the machine. 0: no limit.
     steps : mapping of str to float
         Overrides of single base steps (names of :data:`BASE_STEPS`), not multiplied by q.
     exact : tuple of str
@@ -59,13 +66,16 @@ class Settings:
     chunk : int
         Gaussians per chunk, about; 0 makes chunks of about 128 KiB.
     importance_views : int
-        Cameras that the importance is measured from; 0 treats all Gaussians alike.
+        Cameras that the importance is measured from, at most; 0 treats all Gaussians alike.
     name : str
         The preset this came from.
     """
 
     q: float = 0.45
     prune: float = 0.0
+    spare: float = 0.0
+    refine: int = 0
+    refine_seconds: float = 0.0
     steps: Mapping[str, float] = field(default_factory=dict)
     exact: tuple[str, ...] = ()
     max_error: Mapping[str, float] = field(default_factory=dict)
@@ -75,12 +85,14 @@ class Settings:
     level: bool = True
     beta: float = 0.0
     chunk: int = 0
-    importance_views: int = 16
+    importance_views: int = 64
     name: str = "custom"
 
     def __post_init__(self) -> None:
         if not (0 < self.q <= 64 and 0 <= self.prune < 1 and (self.chunk == 0 or 256 <= self.chunk <= 32768)):
             raise UsageError(f"q {self.q}, prune {self.prune}, chunk {self.chunk}: out of range.")
+        if not (0 <= self.spare < 1 and self.refine >= 0 and 0 <= self.refine_seconds < 1e9):
+            raise UsageError(f"spare {self.spare}, refine {self.refine} ({self.refine_seconds} s): out of range.")
         unknown = set(self.steps) - set(BASE_STEPS)
         if unknown:
             raise UsageError(f"unknown step names {sorted(unknown)}, expected some of {sorted(BASE_STEPS)}.")

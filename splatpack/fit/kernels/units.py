@@ -188,13 +188,13 @@ def descend(
     zero = np.float32(0.0)
     width = units.shape[1]
     for i in range(start, stop):
-        # every pixel that a Gaussian reaches moves its opacity; a colour held at 0 or an alpha at its limit may hide one
+        # a pixel that a Gaussian reaches moves its opacity, or where alpha is at its limit its colour
         if opacities[i] == zero and sh0[i, 0] == zero and sh0[i, 1] == zero and sh0[i, 2] == zero:
             continue
         c = np.int64(classes[i])
         pull_row(means, scales, quats, opacities, sh0, shN, at, steps, i, c, 0, side[i], scratch)
         for k in range(width):
-            g = np.float64(scratch[0, k])
+            g: Float = np.float64(scratch[0, k])
             g = g if -HUGE < g < HUGE else 0.0
             m = beta1 * first[i, k] + (1.0 - beta1) * g
             v = beta2 * second[i, k] + (1.0 - beta2) * g * g

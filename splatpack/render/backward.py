@@ -13,7 +13,7 @@ from splatpack.render.cpu import RenderResult
 from splatpack.render.kernels import backward as kernels
 from splatpack.render.kernels import project_backward as chain
 from splatpack.render.kernels.shade import PIXELS, TILE, shade_band
-from splatpack.render.project import NEAR, Projection, _pack, project
+from splatpack.render.project import NEAR, Projection, pack_camera, project
 from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 
@@ -146,7 +146,7 @@ def backward(tape: Tape, grad_color: NDArray[np.float32], *, threads: int | None
     scene, view, n = tape.scene, tape.view, len(tape.scene)
     means, scales, quats, opacities, _, shN = (np.ascontiguousarray(getattr(scene, name)) for name in ATTRIBUTES)
     grads = Gradients(*(np.zeros(getattr(scene, name).shape, np.float32) for name in ATTRIBUTES))
-    cam, eye = _pack(tape.camera, tape.near), tape.camera.position
+    cam, eye = pack_camera(tape.camera, tape.near), tape.camera.position
     # each block reads the whole list, so there are few; a Gaussian's sum does not depend on its block
     block = max(1, -(-n // (2 * thread_count(threads))))
 

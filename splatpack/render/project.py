@@ -98,7 +98,7 @@ def project(
     ellipses, depths, boxes = np.empty((n, 6)), np.empty(n, np.float32), np.empty((n, 4), np.int16)
     rgb = np.empty((n if colour else 0, 3), np.float32)
     means, scales, quats, opacities, sh0, shN = (np.ascontiguousarray(getattr(scene, name)) for name in ATTRIBUTES)
-    cam = _pack(camera, near)
+    cam = pack_camera(camera, near)
     eye = camera.position
 
     def work(start: int) -> None:
@@ -112,7 +112,8 @@ def project(
     return Projection(ellipses, depths, boxes, rgb, order, boxes[order], camera.width, camera.height)
 
 
-def _pack(camera: Camera, near: float) -> NDArray[np.float64]:
+def pack_camera(camera: Camera, near: float) -> NDArray[np.float64]:
+    """Return what the kernels take for a camera, float64 (19,): 3 rows of 4, fx, fy, cx, cy, width, height, near."""
     tail = (camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height, near)
     return np.concatenate([camera.viewmat[:3].ravel(), np.array(tail, np.float64)])
 

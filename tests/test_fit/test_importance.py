@@ -1,4 +1,4 @@
-"""Importance against the plain renderer, its determinism, its floor, and the same bits without the compiler."""
+"""Importance against its definition, its views, its determinism, and the same bits without the compiler."""
 
 from __future__ import annotations
 
@@ -12,36 +12,41 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splatpack.fit.importance import importance, prior, view_weights
-from splatpack.render.views import encoder_cameras, stage
+from splatpack.fit.importance import FEWEST, VIEWS, importance, in_the_open, survey, view_count
+from splatpack.fit.view import view_weights
+from splatpack.render.views import encoder_cameras, orbit_cameras, stage
+from splatpack.scene.cameras import look_at
 from tests import synth
 from tests.test_render import reference
 from tests.test_render.test_cpu import bold
 from tests.test_render.test_views import odd_scenes
 
 
-@pytest.mark.parametrize("antialiased", [False, True])
-def test_weights_match_the_plain_renderer(antialiased: bool) -> None:
-    scene = replace(bold(200, 0), antialiased=antialiased)
-    for camera in encoder_cameras(scene, 6, 45, 37, 1):
-        plain = reference.render(scene, camera).weights
-        assert np.allclose(view_weights(scene, camera, 0.05), plain, rtol=1e-5, atol=2e-5)
-
-
 def test_importance_is_the_mean_over_the_views_with_a_floor() -> None:
     scene = bold(300, 0, seed=3)
     views = encoder_cameras(scene, 5, 40, 30, 11)
-    plain = np.mean([reference.render(scene, c, near=stage(scene).near).weights for c in views], axis=0)
-    expected = prior(scene)
-    sigma = np.exp(np.sort(scene.scales.astype(np.float64), axis=1))
-    opacity = 1 / (1 + np.exp(-scene.opacities.astype(np.float64)))
-    assert np.allclose(expected, opacity**2 * sigma[:, 1] * sigma[:, 2])
-    expected = np.minimum(expected, np.percentile(expected, 99))
-    k = np.median((plain / expected)[plain > 0])
+    plain = np.mean([reference.render(scene, c, near=stage(scene).near).weights for c in views], axis=0) / (40 * 30)
     ours = importance(scene, views=5, width=40, height=30, seed=11)
     assert ours.dtype == np.float64
-    assert np.allclose(ours, np.maximum(plain, 0.05 * k * expected), rtol=1e-3, atol=1e-5)
+    assert np.allclose(ours, np.maximum(plain, 0.001 * in_the_open(scene)), rtol=1e-4, atol=1e-8)
     assert (ours > 0).all()
+
+
+def test_in_the_open_is_what_one_gaussian_weighs_face_on() -> None:
+    one = replace(
+        bold(1, 0),
+        means=np.zeros((1, 3), np.float32),
+        scales=np.log(np.array([[0.05, 0.07, 0.001]], np.float32)),
+        quats=np.array([[1, 0, 0, 0]], np.float32),
+        opacities=np.array([0.5], np.float32),
+    )
+    place = stage(one)
+    camera = look_at(
+        -place.distance * np.array([0, 0, 1.0]), (0, 0, 0), (0, -1, 0), 2 * np.arctan(0.75 / 3**0.5), 320, 240
+    )
+    seen = view_weights(one, camera, place.near)
+    assert camera.fx == pytest.approx(160 * 3**0.5)
+    assert seen[0] == pytest.approx(in_the_open(one)[0], rel=0.05)
 
 
 def test_hidden_gaussians_weigh_little() -> None:
@@ -50,9 +55,43 @@ def test_hidden_gaussians_weigh_little() -> None:
     means[7] = (1e4, 0, 0)
     opacities = scene.opacities.copy()
     opacities[8] = -9
-    weights = importance(replace(scene, means=means, opacities=opacities), views=6, width=48, height=36)
-    assert weights[8] < 1e-4 * np.median(weights)
-    assert 0 < weights[7] < np.percentile(weights, 90)
+    scene = replace(scene, means=means, opacities=opacities)
+    weights = importance(scene, views=6, width=48, height=36)
+    assert 0 < weights[8] < 1e-4 * np.median(weights)
+    assert weights[7] == 0.001 * in_the_open(scene)[7]
+
+
+def test_large_scenes_get_fewer_views() -> None:
+    assert view_count(1000) == view_count(300_000) == VIEWS
+    assert VIEWS > view_count(600_000) > view_count(1_000_000) > view_count(10_000_000) == FEWEST
+    assert view_count(10_000_000, 5) == view_count(0, 5) == 5
+
+
+def test_own_cameras_are_a_half_of_the_views_taken_evenly() -> None:
+    scene = bold(200, 0, seed=5)
+    own = [replace(c, name=f"own-{i}") for i, c in enumerate(orbit_cameras(scene, 9, 80, 30))]
+    automatic = encoder_cameras(scene, 3, 40, 30, 7)
+    taken = [own[i].resized(57, 21) for i in (1, 4, 7)]
+    expected = np.mean([view_weights(scene, c, stage(scene).near) for c in automatic + taken], axis=0)
+    ours = importance(scene, views=6, width=40, height=30, cameras=own)
+    assert np.allclose(ours, np.maximum(expected, 0.001 * in_the_open(scene)), rtol=1e-12)
+    few = importance(scene, views=6, width=40, height=30, cameras=own[:1])
+    expected = [
+        view_weights(scene, c, stage(scene).near)
+        for c in [*encoder_cameras(scene, 5, 40, 30, 7), own[0].resized(57, 21)]
+    ]
+    assert np.allclose(few, np.maximum(np.mean(expected, axis=0), 0.001 * in_the_open(scene)), rtol=1e-12)
+
+
+def test_a_time_limit_ends_the_work_and_says_so() -> None:
+    scene = bold(100, 0)
+    whole = survey(scene, views=6, width=40, height=30)
+    assert (whole.views, whole.planned) == (6, 6)
+    assert whole.seconds > 0
+    cut = survey(scene, views=6, width=40, height=30, seconds=0.0, threads=1)
+    assert (cut.views, cut.planned) == (1, 6)
+    first = view_weights(scene, encoder_cameras(scene, 6, 40, 30, 7)[0], stage(scene).near)
+    assert np.array_equal(cut.weights, np.maximum(first, 0.001 * in_the_open(scene)))
 
 
 def test_threads_do_not_change_a_bit() -> None:
@@ -97,7 +136,10 @@ def test_any_scene_has_importance(name: str) -> None:
         assert weights.max() > 0
 
 
-def test_without_views_the_prior_decides() -> None:
+def test_without_views_the_scene_alone_decides() -> None:
     scene = synth.scene(100, 0)
-    expected = prior(scene)
-    assert np.allclose(importance(scene, views=0), np.minimum(expected, np.percentile(expected, 99)))
+    sigma = np.exp(np.sort(scene.scales.astype(np.float64), axis=1))
+    opacity = 1 / (1 + np.exp(-scene.opacities.astype(np.float64)))
+    open_ = np.minimum(np.pi * opacity**2 * sigma[:, 1] * sigma[:, 2] / stage(scene).distance ** 2, 1)
+    assert np.allclose(in_the_open(scene), open_)
+    assert np.allclose(importance(scene, views=0), 0.001 * open_)

@@ -18,7 +18,7 @@ from splatpack.scene.gaussians import Gaussians
 def encoded(scene: Gaussians, preset: str = "high", threads: int | None = None, **changes: Any) -> bytes:
     """Encode with a seeded importance."""
     out = io.BytesIO()
-    weights = np.random.default_rng(5).lognormal(0, 2, len(scene))
+    weights = np.random.default_rng(5).lognormal(0, 2, len(scene)) / 43_200
     encode(scene, out, settings(preset, **changes), weights=weights, threads=threads)
     return out.getvalue()
 

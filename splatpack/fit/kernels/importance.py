@@ -69,8 +69,8 @@ def rows_left(through: NDArray[Any], rows: int, live: NDArray[Any]) -> int:
 
 @kernel(
     int64(
-        ro(float64, 2), ro(int16, 2), ro(int64), ro(int32), int64, int64, int64,
-        rw(float32), rw(int64), rw(float32), rw(float64),
+        ro(float64, 2), ro(int16, 2), ro(int64), ro(int32), int64, int64,
+        rw(float32, 2), rw(int64), rw(float32), rw(float64),
     )
 )  # fmt: skip
 def weigh_band(
@@ -79,7 +79,6 @@ def weigh_band(
     starts: NDArray[Any],
     members: NDArray[Any],
     band: int,
-    width: int,
     height: int,
     through: NDArray[Any],
     live: NDArray[Any],
@@ -94,21 +93,21 @@ def weigh_band(
         From the projection: centre, conic, log-opacity; pixels that can be reached.
     starts, members : int64 (columns + 1,), int32 (total,)
         The list of each tile, in depth order.
-    band, width, height : int
-        The row of tiles, and the size of the picture.
-    through, live, lanes : float32 (256,), int64 (16,), float32 (16,), overwritten
-        Transmittances, rows that are not finished, sums per column.
+    band, height : int
+        The row of tiles, and the rows of the picture.
+    through : float32 (columns, 256), updated
+        Transmittances of the tiles: what lies in front of the list has been blended already. 0 outside the picture.
+    live, lanes : int64 (16,), float32 (16,), overwritten
+        Rows that are not finished, sums per column.
     weights : float64 (N,), added to
     """
     top = band * TILE
     rows = min(TILE, height - top)
     for column in range(starts.shape[0] - 1):
         left = column * TILE
-        columns = min(TILE, width - left)
+        tile = through[column]
         for y in range(TILE):
             live[y] = 1
-            for x in range(TILE):
-                through[y * TILE + x] = ONE if x < columns else ZERO
         first = starts[column]
         while first < starts[column + 1]:
             last = min(first + CHUNK, starts[column + 1])
@@ -135,7 +134,7 @@ def weigh_band(
                     peak = min(max(q1 * inverse, -7.5), 7.5)
                     if live[y] == 1 and q0 + peak * (q1 - 0.5 * ca * peak) >= -5.5413:
                         touched += 1
-                        weigh_row(through[y * TILE :], lanes, np.float32(q0), np.float32(q1), np.float32(-0.5 * ca))
+                        weigh_row(tile[y * TILE :], lanes, np.float32(q0), np.float32(q1), np.float32(-0.5 * ca))
                 if touched > 0:
                     for x in range(8):
                         lanes[x] += lanes[x + 8]
@@ -145,6 +144,6 @@ def weigh_band(
                         np.float64(lanes[0]) + np.float64(lanes[1]) + (np.float64(lanes[2]) + np.float64(lanes[3]))
                     )
             first = last
-            if rows_left(through, rows, live) == 0:
+            if rows_left(tile, rows, live) == 0:
                 break
     return 0

@@ -42,7 +42,7 @@ def scene(request: pytest.FixtureRequest) -> Gaussians:
 
 def _weights(n: int) -> NDArray[np.float64]:
     """Importance as scenes have it: a few Gaussians matter much more than most."""
-    return np.exp(np.random.default_rng(1).normal(0.0, 2.0, n))
+    return np.exp(np.random.default_rng(1).normal(0.0, 2.0, n)) / 43_200
 
 
 def _pack(scene: Gaussians, weights: NDArray[np.float64] | None) -> bytes:

@@ -37,6 +37,14 @@ def test_container_has_no_compiler_and_no_codec_behind_it(module: str) -> None:
     assert not loaded_by(f"import {module}") & {"numba", "llvmlite", "torch", "zstandard", "splatpack.codecs"}
 
 
+@pytest.mark.parametrize(
+    "module", ["splatpack.server.run", "splatpack.stream.fetch", "splatpack.stream.ranges", "splatpack.stream.http"]
+)
+def test_what_faces_the_network_has_no_compiler_and_no_codec_behind_it(module: str) -> None:
+    loaded = loaded_by(f"import {module}")
+    assert not loaded & {"numba", "llvmlite", "torch", "zstandard", "splatpack.codecs", "splatpack.pack", "click"}
+
+
 def test_a_scene_needs_no_compiler() -> None:
     loaded = loaded_by("import splatpack; splatpack.Gaussians; splatpack.Camera; import splatpack.formats.ply")
     assert not loaded & {"numba", "torch", "click", "rich"}

@@ -40,7 +40,7 @@ def _run(
     refuse_existing(target, force)
     target_format(target.name)
     with console.progress() as progress:
-        scene = _decode(console, source, level, box, not no_sh, partial, max_memory)
+        scene, bytes_in = _decode(console, source, level, box, not no_sh, partial, max_memory)
         if progress:
             progress("writing", 0, 1)
         warnings = _targets.save(
@@ -49,7 +49,7 @@ def _run(
     bytes_out, seconds = target.stat().st_size, time.perf_counter() - start
     console.result({
         "input": source, "output": output, "n": len(scene), "sh_degree": scene.sh_degree,
-        "bytes_in": Path(source).stat().st_size, "bytes_out": bytes_out, "seconds": seconds,
+        "bytes_in": bytes_in, "bytes_out": bytes_out, "seconds": seconds,
         "warnings": warnings,
     })  # fmt: skip
     for text in warnings:
@@ -61,13 +61,16 @@ def _run(
 def _decode(
     console: Console, source: str, level: int | None, box: tuple[float, ...] | None, sh: bool, partial: bool,
     max_memory: int | None,
-) -> Gaussians:  # fmt: skip
-    from splatpack.cli._inputs import open_spk
+) -> tuple[Gaussians, int]:  # fmt: skip
+    """Return the scene, and the length of the file."""
+    from splatpack.cli._inputs import open_spk, prefetch
     from splatpack.pack.decode import decode
 
     ends = ((box[0], box[1], box[2]), (box[3], box[4], box[5])) if box is not None else None
     with open_spk(source, _options.limits(max_memory), partial=partial) as reader:
-        return decode(reader, box=ends, level=level, sh=sh, threads=console.threads)
+        low, high = ends or (None, None)
+        prefetch(reader, reader.select(low=low, high=high, level=level))
+        return decode(reader, box=ends, level=level, sh=sh, threads=console.threads), reader.source.size
 
 
 command = _options.command("decompress", example="splatpack decompress scene.spk -o scene.ply")(_run)

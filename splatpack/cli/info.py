@@ -24,14 +24,20 @@ def _run(console: Console, source: str, *, max_memory: int | None) -> None:
 
     A .spk is not decoded; other formats are read whole.
     """
-    from splatpack.formats.detect import detect
-
-    values = _spk(source, max_memory) if detect(source) in ("spk", "unknown") else _foreign(source, max_memory)
+    values = _spk(source, max_memory) if _is_spk(source) else _foreign(source, max_memory)
     console.result(values)
     if not console.json:
         from splatpack.cli._infotable import panel
 
         console.show(panel(source, values, facts(values)), stream=sys.stdout)
+
+
+def _is_spk(source: str) -> bool:
+    """Whether a file is to be described without decoding it; a damaged one is found out on the way."""
+    from splatpack.cli._inputs import remote
+    from splatpack.formats.detect import detect
+
+    return remote(source) or source.endswith(".spkm") or detect(source) in ("spk", "unknown")
 
 
 def _spk(source: str, max_memory: int | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ COMMANDS = {
     "compare": "How close two scenes look, in PSNR and SSIM.",
     "serve": "Streaming, range requests and a page, on one port.",
     "fetch": "A scene from a server, by view, resumable.",
+    "explode": "A .spk as immutable objects for static hosts.",
     "bench": "Size, quality and speed against other codecs.",
 }
 """The commands and what they do, in a line: ``--help`` needs no command's module."""

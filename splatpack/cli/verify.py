@@ -38,12 +38,13 @@ def _run(console: Console, source: str, *, max_memory: int | None) -> None:
 
 def _check(console: Console, source: str, max_memory: int | None) -> VerifyReport:
     """Return what was found; a file that does not open is a report with one error."""
-    from splatpack.cli._inputs import open_spk
+    from splatpack.cli._inputs import open_spk, prefetch
     from splatpack.errors import SplatpackError
     from splatpack.pack.verify import VerifyReport, verify
 
     try:
         with open_spk(source, _options.limits(max_memory)) as reader:
+            prefetch(reader, reader.chunks)
             return verify(reader, threads=console.threads)
     except SplatpackError as error:
         length = Path(source).stat().st_size if Path(source).is_file() else 0

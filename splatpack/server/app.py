@@ -14,7 +14,6 @@ from websockets.http11 import Request as WebSocketRequest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from splatpack import __version__
 from splatpack.errors import SplatpackError, StorageError, UsageError
 from splatpack.server import auth, http, log
 from splatpack.server.cache import ChunkCache
@@ -24,7 +23,7 @@ from splatpack.server.registry import Registry
 from splatpack.server.request import HEAD_MAX, BadRequestError, Request, parse, response_head
 from splatpack.server.websocket import Connection
 from splatpack.stream.serverside import ServerSession
-from splatpack.stream.wire import CONTROL_MAX, SUBPROTOCOL
+from splatpack.stream.wire import AGENT, CONTROL_MAX, SUBPROTOCOL
 
 BUFFER = 64 << 10
 """Bytes that lie between the scheduler and the wire, at most, in the transport and again in the kernel."""
@@ -222,7 +221,7 @@ class Server:
     ) -> None:  # fmt: skip
         config, begin, ident = self.config, time.monotonic(), secrets.token_hex(6)
         session = ServerSession(
-            self.registry.lookup, time.monotonic, config.session, name=f"splatpack {__version__}", session=ident
+            self.registry.lookup, time.monotonic, config.session, name=AGENT, session=ident
         )  # fmt: skip
         if not auth.allowed(request, config.tokens):
             session.refuse()

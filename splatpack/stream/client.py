@@ -18,7 +18,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
 from websockets.typing import Subprotocol
 
-from splatpack import __version__
 from splatpack.container.directory import Chunk
 from splatpack.errors import LimitError, PeerError, UsageError
 from splatpack.limits import Limits
@@ -169,9 +168,9 @@ class SceneStream:
         async with connect(
             self.url, subprotocols=[Subprotocol(SUBPROTOCOL)], additional_headers=headers, compression=None,
             max_size=FRAGMENT_MAX + FRAGMENT_HEADER, ping_interval=None, close_timeout=2, max_queue=None,
-            user_agent_header=f"splatpack/{__version__}", **options,
+            user_agent_header=wire.AGENT, **options,
         ) as ws:  # fmt: skip
-            session = ClientSession(self._clock, name=f"splatpack {__version__}", limits=self._limits)
+            session = ClientSession(self._clock, name=wire.AGENT, limits=self._limits)
             session.open(self.scene, 0, self.mirror)
             self._session = session
             sender = asyncio.create_task(self._send(ws, session))

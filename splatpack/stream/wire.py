@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import MISSING, dataclass, field, fields
+from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, TypeAlias, get_type_hints
 
 import msgpack
@@ -15,6 +16,8 @@ from splatpack.stream.schema import MALFORMED
 
 SUBPROTOCOL = "splatpack.v1"
 VERSION = 1
+AGENT = f"splatpack/{version('splatpack')}"
+"""What we call ourselves to peers."""
 CONTROL_MAX = 64 << 10
 """Bytes of a control message, at most."""
 FRAGMENT_MAX = 32 << 10

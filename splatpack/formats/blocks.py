@@ -20,6 +20,9 @@ ROWS = 1 << 13
 ALPHA_MIN = 1e-6
 """Alpha bytes of 0 and 255 decode to this and to one minus it: a logit is never infinite."""
 
+_SMALL = 1e-12
+"""Squared lengths within this and its inverse lose nothing in float32."""
+
 Bytes = NDArray[np.uint8]
 
 
@@ -45,20 +48,34 @@ def turned(
     """
     for start in range(0, len(scene), rows):
         part = scene.take(slice(start, start + rows) if order is None else order[start : start + rows])
-        bad = ~np.isfinite(part.means).all(axis=1)
-        for name in ATTRIBUTES[1:]:
-            bad |= np.isnan(getattr(part, name).reshape(len(part), -1)).any(axis=1)
-        if bad.any():
-            raise InvalidSceneError(
-                f"{int(bad.sum()):,} of the Gaussians {start:,} to {start + len(part) - 1:,} hold NaN or infinite "
-                "positions, expected finite values. Repair the scene first (splatpack.scene.validate)."
-            )
+        if not np.isfinite(part.means).all() or any(np.isnan(getattr(part, name)).any() for name in ATTRIBUTES[1:]):
+            raise _invalid(part, start)
         if scene.frame not in (frame, "unknown"):
             part = change_frame(part, frame)
-        quats = part.quats.copy()
-        quats[~quats.any(axis=1)] = (1, 0, 0, 0)
+        yield start, replace(part, quats=unit_quats(part.quats.copy(), zero_to_identity=True))
+
+
+def _invalid(part: Gaussians, start: int) -> InvalidSceneError:
+    bad = ~np.isfinite(part.means).all(axis=1)
+    for name in ATTRIBUTES[1:]:
+        bad |= np.isnan(getattr(part, name).reshape(len(part), -1)).any(axis=1)
+    return InvalidSceneError(
+        f"{int(bad.sum()):,} of the Gaussians {start:,} to {start + len(part) - 1:,} hold NaN or infinite "
+        "positions, expected finite values. Repair the scene first (splatpack.scene.validate)."
+    )
+
+
+def unit_quats(quats: FloatArray, *, zero_to_identity: bool = False) -> FloatArray:
+    """Make quats (N, 4) unit length in place, to float32 precision, and return them; zero ones stay or are replaced."""
+    with np.errstate(over="ignore"):
+        square = np.einsum("ij,ij->i", quats, quats)
+    if len(square) and not (square.min() > _SMALL and square.max() < 1 / _SMALL):
+        if zero_to_identity:
+            quats[~quats.any(axis=1)] = (1, 0, 0, 0)
         normalise_quats(quats)
-        yield start, replace(part, quats=quats)
+        return quats
+    quats /= np.sqrt(square)[:, None]
+    return quats
 
 
 def empty_scene_arrays(n: int, degree: int) -> dict[str, Any]:
@@ -111,5 +128,7 @@ def dc_table() -> FloatArray:
 
 def rows_outside(values: FloatArray, low: float, high: float) -> int:
     """Count rows that hold a value outside [low, high]."""
+    if not values.size or (values.min() >= low and values.max() <= high):
+        return 0
     flat = values.reshape(len(values), -1)
     return int(((flat < low) | (flat > high)).any(axis=1).sum())

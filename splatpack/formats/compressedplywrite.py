@@ -27,6 +27,7 @@ _BOUNDS = [
     for name in group
 ]
 _ROWS = 32 * CHUNK
+Columns = list[NDArray[np.float64]]
 
 
 def write_compressed_ply(file: BinaryIO, scene: Gaussians, losses: Losses, *, frame: str) -> None:
@@ -57,7 +58,7 @@ def write_compressed_ply(file: BinaryIO, scene: Gaussians, losses: Losses, *, fr
     for start, part in turned(scene, frame, morton_order(scene.means), _ROWS):
         rows = slice(start, start + len(part))
         scales = np.clip(part.scales, -SCALE_LIMIT, SCALE_LIMIT)
-        losses.count("log-scale beyond +-20, clamped", int((scales != part.scales).any(axis=1).sum()))
+        losses.count("log-scale beyond +-20, clamped", rows_outside(part.scales, -SCALE_LIMIT, SCALE_LIMIT))
         losses.count("SH beyond +-4, clamped", rows_outside(part.shN, -SH_LIMIT, SH_LIMIT))
         chunks = slice(start // CHUNK, -(-rows.stop // CHUNK))
         rgb = np.float32(0.5) + np.float32(C0) * part.sh0[:, 0]
@@ -72,32 +73,34 @@ def write_compressed_ply(file: BinaryIO, scene: Gaussians, losses: Losses, *, fr
             file.write(array.data.cast("B"))
 
 
-def _unit(values: FloatArray, bounds: NDArray[Any]) -> NDArray[np.float64]:
-    """Fill the bounds of each chunk, float32 (chunks, 6), and return the values as shares of them, (N, 3) in 0..1."""
-    short = -len(values) % CHUNK
+def _unit(values: FloatArray, bounds: NDArray[Any]) -> Columns:
+    """Fill the bounds of each chunk, float32 (chunks, 6); return the values as shares of them, columns in 0..1."""
+    n, short = len(values), -len(values) % CHUNK
     padded = np.concatenate([values, np.repeat(values[-1:], short, axis=0)]) if short else values
-    boxes = padded.reshape(-1, CHUNK, 3)
-    low, high = boxes.min(axis=1), boxes.max(axis=1)
-    bounds[:, :3], bounds[:, 3:] = low, high
-    span = (high.astype(np.float64) - low)[:, None]
-    share = (boxes - low[:, None].astype(np.float64)) / np.where(span > 0, span, 1.0)
-    return np.asarray(share.reshape(-1, 3)[: len(values)])
+    shares = []
+    for axis in range(3):
+        boxes = np.ascontiguousarray(padded[:, axis]).reshape(-1, CHUNK)
+        low, high = boxes.min(axis=1), boxes.max(axis=1)
+        bounds[:, axis], bounds[:, 3 + axis] = low, high
+        span = high.astype(np.float64) - low
+        share = (boxes - low[:, None].astype(np.float64)) / np.where(span > 0, span, 1.0)[:, None]
+        shares.append(share.reshape(-1)[:n])
+    return shares
 
 
-def _pack(unit: NDArray[np.float64], bits: tuple[int, int, int]) -> NDArray[np.uint32]:
+def _pack(unit: Columns, bits: tuple[int, int, int]) -> NDArray[np.uint32]:
     """Round shares to ``bits`` each and put them side by side, the first highest."""
-    word = np.zeros(len(unit), np.uint32)
-    for i, width in enumerate(bits):
-        top = (1 << width) - 1
-        word = word << np.uint32(width) | np.floor(unit[:, i] * top + 0.5).astype(np.uint32)
+    word = np.zeros(len(unit[0]), np.uint32)
+    for share, width in zip(unit, bits, strict=True):
+        word = word << np.uint32(width) | (share * ((1 << width) - 1) + 0.5).astype(np.uint32)
     return word
 
 
 def _rotation(quats: FloatArray) -> NDArray[np.uint32]:
     """Index of the largest of (w, x, y, z), then the other three in 10 bits each."""
     which, three = drop_largest(quats)
-    unit = np.stack(three, axis=1).astype(np.float64) * 0.5**0.5 + 0.5
-    return which << np.uint32(30) | _pack(np.clip(unit, 0.0, 1.0), (10, 10, 10))
+    unit = [np.clip(q.astype(np.float64) * 0.5**0.5 + 0.5, 0.0, 1.0) for q in three]
+    return which << np.uint32(30) | _pack(unit, (10, 10, 10))
 
 
 def _sh(shn: FloatArray) -> Bytes:

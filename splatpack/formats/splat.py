@@ -1,7 +1,7 @@
 """antimatter15's ``.splat``: rows of 32 bytes and nothing else.
 
-Layout: ``antimatter15/splat``, ``main.js`` and ``convert.py`` (MIT). A row is float32 x, y, z; float32 scales, which are
-linear; u8 red, green, blue, alpha; u8 rotation (w, x, y, z) as ``q * 128 + 128``. No magic, no count, no SH.
+Layout: ``antimatter15/splat``, ``main.js`` and ``convert.py`` (MIT). A row is float32 x, y, z, then
+the scales, linear; u8 red, green, blue, alpha; u8 rotation (w, x, y, z) as ``q * 128 + 128``. No magic, no SH.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from splatpack.formats.blocks import (
     rows_outside,
     to_u8,
     turned,
+    unit_quats,
 )
 from splatpack.formats.files import open_regular
 from splatpack.formats.losses import Losses
 from splatpack.limits import Limits
 from splatpack.scene.gaussians import C0, Gaussians
-from splatpack.scene.validate import normalise_quats
 
 ROW = np.dtype([("means", "<f4", 3), ("scales", "<f4", 3), ("rgb", "u1", 3), ("alpha", "u1"), ("rot", "u1", 4)])
 
@@ -88,9 +88,7 @@ def read_splat(path: str | os.PathLike[str], *, limits: Limits | None = None, no
             arrays["opacities"][part] = logits[rows["alpha"]]
             arrays["sh0"][part, 0] = dc[rows["rgb"]]
             quats = (rows["rot"].astype(np.float32) - np.float32(128)) / np.float32(128)
-            if normalise:
-                normalise_quats(quats)
-            arrays["quats"][part] = quats
+            arrays["quats"][part] = unit_quats(quats) if normalise else quats
     return Gaussians(**arrays, frame="rdf", metadata={"source": {"format": "splat"}})
 
 
@@ -130,5 +128,6 @@ def write_splat(file: BinaryIO, scene: Gaussians, losses: Losses, *, frame: str)
 def by_visibility(scene: Gaussians) -> NDArray[np.int64]:
     """Return indices by falling ``exp(s0 + s1 + s2) * alpha``, ties in the order of the scene."""
     with np.errstate(over="ignore", invalid="ignore"):
-        weight = scene.scales.sum(axis=1) - np.logaddexp(np.float32(0.0), -scene.opacities)
+        x, y, z = scene.scales.T
+        weight = x + y + z - np.logaddexp(np.float32(0.0), -scene.opacities)
     return np.argsort(-weight, kind="stable")

@@ -119,17 +119,24 @@ def _write_v4(file: BinaryIO, header: SpzHeader, streams: Sequence[Bytes]) -> No
 
 def _write_gzip(file: BinaryIO, header: SpzHeader, streams: Sequence[Bytes]) -> None:
     """One gzip member, deflated in parts side by side that end on byte boundaries and make one stream."""
-    parts = [_header(header, 0)]
-    parts += [bytes(s.data.cast("B")[i : i + _GZIP_PART]) for s in streams for i in range(0, s.nbytes, _GZIP_PART)]
+    parts = [(memoryview(_header(header, 0)), zlib.Z_DEFAULT_STRATEGY)]
+    for stream in streams:
+        raw, strategy = stream.data.cast("B"), zlib.Z_RLE if stream is streams[-1] else zlib.Z_DEFAULT_STRATEGY
+        parts += [(raw[i : i + _GZIP_PART], strategy) for i in range(0, stream.nbytes, _GZIP_PART)]
     crc = length = 0
     file.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff")
-    for raw, packed in zip(parts, ordered_map(_deflate, parts), strict=True):
-        crc, length = zlib.crc32(raw, crc), length + len(raw)
+    for (part, _), packed in zip(parts, ordered_map(_deflate, parts), strict=True):
+        crc, length = zlib.crc32(part, crc), length + len(part)
         file.write(packed)
     file.write(b"\x03\0" + struct.pack("<II", crc, length & 0xFFFFFFFF))
 
 
-def _deflate(data: bytes) -> bytes:
-    """Return raw DEFLATE blocks that another part can follow."""
-    deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -15)
+def _deflate(part: tuple[memoryview, int]) -> bytes:
+    """Return raw DEFLATE blocks that another part can follow.
+
+    SH in a few levels is noise around zero: runs are all that repeats, and looking for nothing else is five times as
+    fast and, on trained scenes, within 1 % of the size.
+    """
+    data, strategy = part
+    deflate = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, -15, 9, strategy)
     return deflate.compress(data) + deflate.flush(zlib.Z_FULL_FLUSH)

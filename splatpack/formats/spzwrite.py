@@ -120,7 +120,7 @@ def _write_v4(file: BinaryIO, header: SpzHeader, streams: Sequence[Bytes]) -> No
 def _write_gzip(file: BinaryIO, header: SpzHeader, streams: Sequence[Bytes]) -> None:
     """One gzip member, deflated in parts side by side that end on byte boundaries and make one stream."""
     parts = [(memoryview(_header(header, 0)), zlib.Z_DEFAULT_STRATEGY)]
-    for stream in streams:
+    for stream in filter(np.size, streams):
         raw, strategy = stream.data.cast("B"), zlib.Z_RLE if stream is streams[-1] else zlib.Z_DEFAULT_STRATEGY
         parts += [(raw[i : i + _GZIP_PART], strategy) for i in range(0, stream.nbytes, _GZIP_PART)]
     crc = length = 0

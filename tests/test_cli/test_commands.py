@@ -59,7 +59,7 @@ def test_info_of_a_spk(cli: Runner, folder: Path) -> None:
     assert (done.status, done.err) == (0, "")
     v = done.json
     assert set(v) >= {"kind", "format", "version", "n", "sh_degree", "bounds", "frame", "bytes", "sections", "levels"}
-    assert (v["kind"], v["format"], v["version"], v["n"], v["sh_degree"]) == ("gaussians", "spk", "1.0", COUNT, 2)
+    assert (v["kind"], v["format"], v["version"], v["n"], v["sh_degree"]) == ("gaussians", "spk", "1.1", COUNT, 2)
     assert v["bytes"] == (folder / "scene.spk").stat().st_size == sum(s["bytes"] for s in v["sections"])
     assert v["levels"] == [{"level": 0, "chunks": v["chunks"], "n": COUNT, "bytes": v["levels"][0]["bytes"]}]
     assert [s["name"] for s in v["sections"]][:2] == ["geometry", "sh"]

@@ -15,7 +15,7 @@ import numpy as np
 from fuzz._common import mutate, run
 from spec.vectors.make import rebuilt
 from splatpack.container import meta
-from splatpack.container.layout import Header
+from splatpack.container.layout import PACKED_METADATA, Header
 from splatpack.container.reader import ContainerReader
 from splatpack.container.source import MemorySource
 from splatpack.pack.decode import decode
@@ -51,7 +51,10 @@ def _damaged(rng: np.random.Generator, data: bytes) -> bytes:
         return rebuilt(data, tables=lambda t: mutate(rng, t))
     head = Header.unpack(data[:128])
     if kind == 3:
-        return reseal(data, meta=mutate(rng, data[head.meta_offset : head.tables_offset]))
+        stored = data[head.meta_offset : head.tables_offset]
+        if head.required & PACKED_METADATA and rng.integers(2):
+            return reseal(data, meta=meta.deflate(mutate(rng, meta.inflate(stored))))
+        return reseal(data, meta=mutate(rng, stored))
     return reseal(data, root=mutate(rng, data[128 : head.meta_offset]), move=bool(rng.integers(2)))
 
 

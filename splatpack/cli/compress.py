@@ -55,6 +55,7 @@ def _quality(fn: Callable[..., None]) -> Callable[..., None]:
         add("--keep-order", is_flag=True, help="Keep the order of the rows (with --lossless)."),
         add("--exact", type=click.Choice(ATTRIBUTES), multiple=True, help="Keep an attribute bit-exact. Repeatable."),
         add("--max-error", type=pair, multiple=True, help="Bound the error of an attribute. Repeatable."),
+        add("--cameras", metavar="FILE.json", help="The scene's own cameras: what they see is coded with more care."),
     )
     for option in reversed(options):
         fn = option(fn)
@@ -142,15 +143,17 @@ def _target(source: str, output: str | None) -> Path:
 def _settings(
     *, preset: str, quality: float | None, steps: tuple[tuple[str, float], ...], prune: str | float,
     sh_degree: int | None, lossless: bool, keep_order: bool, exact: tuple[str, ...],
-    max_error: tuple[tuple[str, float], ...],
+    max_error: tuple[tuple[str, float], ...], cameras: str | None,
 ) -> Settings:  # fmt: skip
     """Return the encoder's settings, refusing options that contradict each other."""
     from splatpack.errors import UsageError
     from splatpack.pack.presets import settings
 
     if lossless:
-        if quality is not None or steps or max_error or sh_degree is not None or isinstance(prune, float):
-            raise UsageError("--lossless goes with no --quality, --step, --prune, --sh-degree or --max-error.")
+        if quality is not None or steps or max_error or sh_degree is not None or isinstance(prune, float) or cameras:
+            raise UsageError(
+                "--lossless goes with no --quality, --step, --prune, --sh-degree, --max-error or --cameras."
+            )
         return settings("near-lossless", exact=ATTRIBUTES, keep_order=keep_order, prune=0.0, name="lossless")
     changes: dict[str, Any] = {
         "steps": dict(steps),
@@ -159,6 +162,10 @@ def _settings(
         "sh_degree": sh_degree,
         "keep_order": keep_order,
     }
+    if cameras is not None:
+        from splatpack.scene.readcameras import read_cameras
+
+        changes["cameras"] = tuple(read_cameras(cameras))
     if quality is not None:
         changes["q"] = quality
     if prune != "auto":

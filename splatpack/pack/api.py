@@ -238,7 +238,7 @@ def _search(
     before = time.perf_counter()
     if progress:
         progress("search", 0, 1)
-    weights = importance(scene, views=max(how.importance_views, SEARCH_VIEWS), threads=threads)
+    weights = importance(scene, views=how.importance_views, cameras=how.cameras, threads=threads)
     if target_size is not None:
         room = target_size - QUALITY_BYTES
         found = search_size(scene, weights, how, room, threads)
@@ -275,9 +275,6 @@ def _write_spk(
             rewrite(reader, {**reader.meta, "quality": _quality(quality)}, file, spool)
         report.stages.append(("measure", time.perf_counter() - before))
 
-
-SEARCH_VIEWS = 48
-"""Views from which importance is measured for a search; 16 leave it noisier, by 0.6 dB (worst view: 2.5)."""
 
 QUALITY_BYTES = 160
 """What the measured quality takes in the metadata, at most."""

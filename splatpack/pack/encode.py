@@ -195,7 +195,7 @@ def _importance(
     if not lossy or settings.importance_views == 0:
         return np.full(len(scene), layout.TYPICAL_ERROR / len(scene))
     clock.tick("importance", 0, 1)
-    return importance(scene, views=settings.importance_views, threads=threads)
+    return importance(scene, views=settings.importance_views, cameras=settings.cameras, threads=threads)
 
 
 def _refined(plan: Plan, original: Gaussians, report: EncodeReport, threads: int | None, clock: _Clock) -> Gaussians:

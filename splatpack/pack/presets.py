@@ -10,6 +10,7 @@ import numpy as np
 
 from splatpack.codecs.splat import CLASSES, Q20
 from splatpack.errors import UsageError
+from splatpack.scene.cameras import Camera
 
 BASE_STEPS: Mapping[str, float] = {
     "scale": 0.155,  # nat of log-scale
@@ -67,6 +68,8 @@ class Settings:
         Gaussians per chunk, about; 0 makes chunks of about 128 KiB.
     importance_views : int
         Cameras that the importance is measured from, at most; 0 treats all Gaussians alike.
+    cameras : tuple of Camera
+        The scene's own, where they are known, in its frame: a half of the importance's cameras is taken from them.
     name : str
         The preset this came from.
     """
@@ -86,6 +89,7 @@ class Settings:
     beta: float = 0.0
     chunk: int = 0
     importance_views: int = 64
+    cameras: tuple[Camera, ...] = field(default=(), compare=False)
     name: str = "custom"
 
     def __post_init__(self) -> None:

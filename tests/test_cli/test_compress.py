@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import splatpack
 from splatpack.errors import ChecksumError
 from splatpack.formats.ply import read_ply, write_ply
 from splatpack.pack.verify import VerifyReport
+from splatpack.render.views import orbit_cameras
 from splatpack.scene.gaussians import ATTRIBUTES
+from splatpack.scene.readcameras import read_cameras
 from tests import synth
 from tests.test_cli.conftest import COUNT, Runner
 
@@ -133,3 +136,20 @@ def test_recompresses_a_spk(cli: Runner, folder: Path) -> None:
     done = cli("compress", folder / "scene.spk", "-o", folder / "less.spk", "--preset", "small", "--json")
     assert done.status == 0
     assert done.json["bytes_out"] < done.json["bytes_in"]
+
+
+def test_the_scene_s_own_cameras(cli: Runner, folder: Path) -> None:
+    source, cameras = folder / "scene.ply", folder / "own.json"
+    own = orbit_cameras(read_ply(source), 5, 64, 48)
+    objects = [
+        {"viewmat": c.viewmat.tolist(), "fx": c.fx, "fy": c.fy, "width": c.width, "height": c.height} for c in own
+    ]
+    cameras.write_text(json.dumps(objects))
+    for name, options in (("plain", ()), ("own", ("--cameras", cameras))):
+        assert cli("compress", source, "-o", folder / f"{name}.spk", "--no-measure", *options).status == 0
+    splatpack.write(folder / "library.spk", read_ply(source), cameras=tuple(read_cameras(cameras)))
+    assert (folder / "own.spk").read_bytes() == (folder / "library.spk").read_bytes()
+    assert (folder / "own.spk").read_bytes() != (folder / "plain.spk").read_bytes()
+    refused = cli("compress", source, "-o", folder / "no.spk", "--lossless", "--cameras", cameras)
+    assert (refused.status, "--cameras" in refused.err) == (2, True)
+    assert cli("compress", source, "-o", folder / "no.spk", "--cameras", source).status == 3

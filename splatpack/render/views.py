@@ -19,6 +19,8 @@ EVALUATION_VIEWS = 12
 EVALUATION_SEED = 20260101
 """Of the cameras by which results are judged. No search and no importance may use it."""
 INSIDE_VIEWS = 3
+CLOSE_UP = 8
+"""Every so many views of the encoder, one is a close-up."""
 COVERED = 0.1
 """An inside view is kept when the scene covers this share of the picture."""
 
@@ -123,26 +125,44 @@ def evaluation_cameras(
 
 
 def encoder_cameras(scene: Gaussians, count: int, width: int, height: int, seed: int) -> list[Camera]:
-    """Return ``count`` views for measuring importance: in turn near, far, and inside looking anywhere.
+    """Return ``count`` views for measuring importance: near, far, inside looking anywhere, and each eighth a close-up.
 
-    They are drawn at random over the whole sphere, so they are never the evaluation views.
+    They are drawn at random over the whole sphere, with a seed of their own, so they are never the evaluation views.
+    A close-up stands 1 to 8 times the size of a Gaussian away from it, and looks at it or, every other one, anywhere.
+    Which Gaussian is drawn by opacity^2 size^3: how likely a camera gets next to it, and how much it then covers.
     """
     place = stage(scene)
     rng = np.random.default_rng(seed)
+    sizes, chances = _bulk(scene) if count >= CLOSE_UP else (np.empty(0), np.empty(0))
     cameras = []
     for k in range(count):
         way = rng.normal(size=3)
         way /= np.linalg.norm(way)
-        if k % 3 == 2:
+        kind = (k - k // CLOSE_UP) % 3
+        if k % CLOSE_UP == CLOSE_UP - 1 and len(chances):
+            i = min(int(np.searchsorted(chances, rng.random() * chances[-1])), len(chances) - 1)
+            reach = max(sizes[i] * 8.0 ** rng.random(), 1.2 * place.near)
+            position = scene.means[i].astype(np.float64) + reach * way
+            forward = -way if k // CLOSE_UP % 2 == 0 else rng.normal(size=3)
+        elif kind == 2:
             position = place.centre + 0.3 * place.radius * rng.normal(size=3)
             forward = way
         else:
-            reach = rng.uniform(0.6, 1.1) if k % 3 == 0 else rng.uniform(1.1, 2.0)
+            reach = rng.uniform(0.6, 1.1) if kind == 0 else rng.uniform(1.1, 2.0)
             offset = reach * place.distance * way
             position = place.centre + offset
             forward = 0.3 * place.radius * rng.normal(size=3) - offset
         cameras.append(_camera(position, forward, place, 60.0, (width, height), f"encoder-{k:02d}"))
     return cameras
+
+
+def _bulk(scene: Gaussians) -> tuple[Vector, Vector]:
+    """Return sizes (geometric mean of the two longest axes) and the running sum of opacity^2 size^3, float64 (N,)."""
+    axes = np.sort(scene.scales.astype(np.float64), axis=1)
+    sizes = np.exp(np.clip(0.5 * (axes[:, 1] + axes[:, 2]), -40.0, 40.0))
+    opacity = 1.0 / (1.0 + np.exp(-np.clip(scene.opacities.astype(np.float64), -40.0, 40.0)))
+    chance = opacity**2 * sizes**3
+    return sizes, np.cumsum(np.minimum(chance, np.percentile(chance, 99.9)) if len(chance) else chance)
 
 
 def orbit_cameras(scene: Gaussians, count: int, width: int, height: int) -> list[Camera]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from splatpack.render.cpu import render
-from splatpack.render.views import encoder_cameras, evaluation_cameras, orbit_cameras, stage
+from splatpack.render.views import EVALUATION_SEED, encoder_cameras, evaluation_cameras, orbit_cameras, stage
 from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import Gaussians
 from splatpack.scene.transform import change_frame
@@ -73,19 +73,48 @@ def test_seeds_and_names() -> None:
     assert (poses(encoder_cameras(scene, 9, 40, 30, 7)) == poses(encoder_cameras(scene, 9, 40, 30, 7))).all()
     assert (poses(encoder_cameras(scene, 9, 40, 30, 7)) != poses(encoder_cameras(scene, 9, 40, 30, 8))).any()
     assert len({c.name for c in evaluation_cameras(scene)}) == 12
-    judged = np.stack([c.position for c in evaluation_cameras(scene)])
-    encoded = np.stack([c.position for c in encoder_cameras(scene, 24, 40, 30, 7)])
-    assert np.linalg.norm(judged[:, None] - encoded, axis=-1).min() > 1e-3
 
 
-def test_encoder_cameras_stand_near_far_and_inside() -> None:
+@pytest.mark.parametrize("seed", [EVALUATION_SEED, 11, 0])
+@pytest.mark.parametrize("n", [50, 1000, 5000])
+def test_no_camera_of_the_encoder_is_one_of_the_evaluation(n: int, seed: int) -> None:
+    scene = synth.scene(n, 0, seed=n)
+    judged = np.stack([c.position for c in evaluation_cameras(scene, 32, 24, seed)])
+    encoded = np.stack([c.position for c in encoder_cameras(scene, 64, 40, 30, 7)])
+    assert np.linalg.norm(judged[:, None] - encoded, axis=-1).min() > 1e-3 * stage(scene).radius
+
+
+def test_encoder_cameras_stand_near_far_inside_and_close() -> None:
     scene = synth.scene(5000, 0)
     place = stage(scene)
-    cameras = encoder_cameras(scene, 30, 40, 30, 3)
+    cameras = encoder_cameras(scene, 64, 40, 30, 3)
     away = np.array([np.linalg.norm(c.position - place.centre) for c in cameras]) / place.distance
-    assert ((away[0::3] >= 0.6 - 1e-9) & (away[0::3] <= 1.1 + 1e-9)).all()
-    assert ((away[1::3] >= 1.1 - 1e-9) & (away[1::3] <= 2.0 + 1e-9)).all()
-    assert np.median(away[2::3]) < 0.6
+    others = np.delete(away, np.arange(7, 64, 8))
+    assert ((others[0::3] >= 0.6 - 1e-9) & (others[0::3] <= 1.1 + 1e-9)).all()
+    assert ((others[1::3] >= 1.1 - 1e-9) & (others[1::3] <= 2.0 + 1e-9)).all()
+    assert np.median(others[2::3]) < 0.6
+    axes = np.sort(scene.scales.astype(np.float64), axis=1)
+    sizes = np.exp(0.5 * (axes[:, 1] + axes[:, 2]))
+    for k, camera in enumerate(cameras[7::8]):
+        apart = np.linalg.norm(scene.means - camera.position, axis=1)
+        assert (apart < 8 * sizes + 1e-6).any()
+        assert apart.min() > 0.2 * place.near
+        if k % 2 == 0:
+            view = scene.means @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+            ahead = np.hypot(view[:, 0], view[:, 1]) < 1e-4 * view[:, 2]
+            assert (ahead & (apart < 8 * sizes + 1e-6)).any()
+
+
+def test_close_ups_prefer_large_opaque_gaussians() -> None:
+    scene = synth.scene(2000, 0)
+    scales, opacities = scene.scales.copy(), scene.opacities.copy()
+    scales[5:15] += 2.0
+    opacities[:10], opacities[10:15] = 5.0, -8.0
+    cameras = encoder_cameras(replace(scene, scales=scales, opacities=opacities), 400, 40, 30, 1)[7::8]
+    nearest = np.array([np.linalg.norm(scene.means - c.position, axis=1) / np.exp(scales[:, 0]) for c in cameras])
+    picked = nearest.argmin(axis=1)
+    assert np.isin(picked, np.arange(5, 10)).mean() > 0.4
+    assert not np.isin(picked, np.arange(10, 15)).all()
 
 
 def test_orbit_cameras_see_the_middle() -> None:

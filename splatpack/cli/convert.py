@@ -96,9 +96,14 @@ def convert_file(
         )  # fmt: skip
     return {
         "input": source, "output": str(target), "n": len(scene), "sh_degree": scene.sh_degree,
-        "bytes_in": Path(source).stat().st_size, "bytes_out": target.stat().st_size,
+        "bytes_in": _bytes_of(Path(source)), "bytes_out": target.stat().st_size,
         "seconds": time.perf_counter() - start, "warnings": warnings,
     }  # fmt: skip
+
+
+def _bytes_of(path: Path) -> int:
+    """Return the size of a file, or of the files of a folder that is a scene."""
+    return sum(p.stat().st_size for p in path.iterdir() if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
 def _read(source: str, frame: str | None, limits: Limits, threads: int | None) -> tuple[Gaussians, list[str]]:

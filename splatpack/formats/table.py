@@ -95,6 +95,10 @@ FORMATS: dict[str, Format] = {
             "ksplat", "mkkellogg .ksplat", (".ksplat",), (), _module("ksplat", "read_ksplat"),
             limits="reads levels 0 to 2, SH degree 0 to 3",
         ),
+        Format(
+            "png-compression", "gsplat PngCompression", (), (), _module("pngcompression", "read_png_compression"),
+            folder=True, limits="reads the folder or its meta.json",
+        ),
         Format("sog", "PlayCanvas SOG", (".sog",)),
         Format("lod-meta", "PlayCanvas streamed SOG", (".json",)),
         Format("gltf", "glTF", (".glb", ".gltf"), (b"glTF",)),

@@ -164,6 +164,17 @@ def test_one_failure_does_not_stop_the_others(cli: Runner, many: Path) -> None:
     assert shown.err.index("s2.ply") < shown.err.index("failed [truncated]")
 
 
+def test_a_folder_that_is_a_scene(cli: Runner, tmp_path: Path) -> None:
+    from tests.test_formats.test_pngcompression import GOOD, save
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    save(folder, GOOD)
+    values = cli("convert", folder, tmp_path / "out.ply", "--json").json
+    assert values["n"] == 25
+    assert values["bytes_in"] == sum(len(data) for data in GOOD.values())
+
+
 def test_sources_and_targets(many: Path) -> None:
     assert sources_of((str(many / "s0.ply"),)) is None
     assert sources_of((str(many),)) == sorted(str(many / f"s{i}{e}") for i, e in enumerate((".ply", ".spz", ".splat")))

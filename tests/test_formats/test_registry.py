@@ -105,7 +105,7 @@ def test_what_is_not_written_is_named(extension: str) -> None:
 
 
 def test_table() -> None:
-    assert all(name == f.name and f.extensions for name, f in FORMATS.items())
+    assert all(name == f.name and (f.extensions or f.folder) for name, f in FORMATS.items())
     assert {"ply", "compressed-ply", "splat", "spz", "ksplat"} <= {f.name for f in readable()}
     assert {"ply", "compressed-ply", "splat", "spz"} <= {f.name for f in writable()}
     extensions = [e for f in writable() for e in f.extensions]

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 WINDOW_START, WINDOW_MIN, WINDOW_MAX = 256 << 10, 128 << 10, 4 << 20
 """Bytes that may be under way to a client: at first, at least, at most."""
+HELD, GRANT = 1.5, 4
+"""The window in bandwidth-delay products, and the part of it after which more is granted: what is under way never falls
+below 1.1 of them, so the path stays full, and a new view waits behind little."""
 BIN = 0.25
 """Seconds over which goodput is counted before it enters the average."""
 _KEEP = 0.7
@@ -50,7 +53,7 @@ class Bucket:
 
 @dataclass
 class Window:
-    """How much credit a client grants: twice what the path holds, so that the newest view is never far behind.
+    """How much credit a client grants: little more than the path holds, so that the newest view is never far behind.
 
     Attributes
     ----------
@@ -87,7 +90,7 @@ class Window:
                 self.goodput = rate if self.goodput == 0.0 else _KEEP * self.goodput + (1 - _KEEP) * rate
                 self._since, self._bin = now, 0
                 self._resize()
-        if self.granted - self.received > self.size // 2:
+        if self.granted - self.received > self.size - self.size // GRANT:
             return None
         self.granted = self.received + self.size
         return self.granted
@@ -103,4 +106,4 @@ class Window:
 
     def _resize(self) -> None:
         if self.goodput > 0 and self.rtt_min is not None:
-            self.size = int(min(max(2 * self.goodput * self.rtt_min, WINDOW_MIN), WINDOW_MAX))
+            self.size = int(min(max(HELD * self.goodput * self.rtt_min, WINDOW_MIN), WINDOW_MAX))

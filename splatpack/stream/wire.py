@@ -20,7 +20,7 @@ AGENT = f"splatpack/{version('splatpack')}"
 """What we call ourselves to peers."""
 CONTROL_MAX = 64 << 10
 """Bytes of a control message, at most."""
-FRAGMENT_MAX = 32 << 10
+FRAGMENT_MAX = 64 << 10
 FRAGMENT_MIN = 1 << 10
 """Bytes of a chunk's fragment: what a client may ask for lies between."""
 PREFIX = 0xFFFF_FFFF

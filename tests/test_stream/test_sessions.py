@@ -488,7 +488,7 @@ def test_the_window_follows_the_path() -> None:
         now += 0.01
         window.arrived(100_000, now)
     assert window.goodput == pytest.approx(1e7, rel=0.1)
-    assert window.size == pytest.approx(2 * 1e7 * 0.05, rel=0.1)
+    assert window.size == pytest.approx(1.5 * 1e7 * 0.05, rel=0.1)
     before = window.size
     window.measured(0.5)
     assert window.size == before // 2

@@ -130,11 +130,11 @@ def test_entropy_encode(benchmark: BenchmarkFixture, coded: tuple[NDArray[np.int
 def test_entropy_decode(benchmark: BenchmarkFixture, coded: tuple[NDArray[np.int64], Tokens, model.Model]) -> None:
     values, tokens, fitted = coded
     data = memoryview(tokens.encode(fitted))
-    contexts = tokens.contexts[:PLANE]
+    contexts = tokens.contexts[:PLANE].astype(np.uint8)
 
     def run() -> list[NDArray[np.int64]]:
         reader = TokenReader(data, fitted, Limits(), "benchmark")
-        planes = [reader.plane(contexts, np.empty(PLANE, np.int64)) for _ in range(PLANES)]
+        planes = [reader.plane(0, contexts) for _ in range(PLANES)]
         reader.finish()
         return planes
 

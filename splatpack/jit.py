@@ -95,6 +95,11 @@ def ro(dtype: Any, ndim: int = 1) -> Any:
     return numba.types.Array(dtype, ndim, "C", readonly=True)
 
 
+def bundle(cls: Any, *members: Any) -> Any:
+    """Return the type of a named tuple as an argument. Its arrays must be exactly of the ``members``' types: ``rw``."""
+    return numba.types.NamedTuple(members, cls)  # type: ignore[no-untyped-call]
+
+
 def rw(dtype: Any, ndim: int = 1) -> Any:
     """Return the type of a C-contiguous array argument that the kernel writes."""
     return numba.types.Array(dtype, ndim, "C")

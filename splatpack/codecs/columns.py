@@ -243,17 +243,11 @@ class CodedPlanes(Serializer):
         return out
 
     def _coded(self, out: Array, modes: bytes, reader: TokenReader) -> None:
-        n = out.shape[1]
+        zeros = np.zeros(out.shape[1], np.uint8)
         context = 0
         for j, mode in enumerate(modes):
             if mode == CODED:
-                contexts = np.full(n, context, np.uint16)
-                reader.word = kernels.decode_plane(
-                    n, contexts, reader.model.context_map, reader.model.slots, reader.states, reader.words,
-                    reader.word, out[j],
-                )  # fmt: skip
-                if reader.word < 0:
-                    raise CorruptError("planes: the coded words end early.")
+                reader.tokens(context, zeros, out[j])
                 context += 1
         reader.finish()
 

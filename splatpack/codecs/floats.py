@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from splatpack.codecs.base import Array, Serializer
 from splatpack.codecs.kernels import floats as kernels
-from splatpack.codecs.kernels.rans import LOWER, decode_plane
+from splatpack.codecs.kernels.rans import LOWER
 from splatpack.codecs.model import Model, count, fit
 from splatpack.codecs.rans import TokenReader, Tokens
 from splatpack.errors import CorruptError
@@ -119,14 +119,9 @@ class Floats(Serializer):
                 own[4:, kernels.PAD : kernels.PAD + m] = low[:, j]
             guided = bool(flags & UNIT) and j == 0
             before = _guide(out, rows, bases[0]) if guided else own
-            reader.word = kernels.take_component(
-                m, own, left, before, 0 if guided else 32, int(guided), 6 if flags & LOW else 4, model.context_map,
-                model.slots, reader.states, reader.words, reader.word,
-            )  # fmt: skip
-            if reader.word < 0:
-                raise CorruptError(
-                    "floats: " + ("the coded words end early.", "a token out of range.")[-1 - reader.word]
-                )
+            reader.check(kernels.take_component(
+                reader.stream, m, own, left, before, 0 if guided else 32, int(guided), 6 if flags & LOW else 4
+            ))  # fmt: skip
             kernels.join(own, j, bases[j], rows, out)
             left = own
         reader.finish()
@@ -153,13 +148,7 @@ def _positions(m: int) -> Ints:
 def _read_distances(reader: TokenReader, n: int, m: int, copies: bool) -> U8:
     distances = np.zeros(n, np.uint8)
     if copies:
-        model = reader.model
-        contexts = np.full(n, kernels.COPY, np.uint16)
-        reader.word = decode_plane(
-            n, contexts, model.context_map, model.slots, reader.states, reader.words, reader.word, distances
-        )
-        if reader.word < 0:
-            raise CorruptError("floats: the coded words end early.")
+        reader.tokens(kernels.COPY, np.zeros(n, np.uint8), distances)
         if int((distances == 0).sum()) != m or distances[0]:
             raise CorruptError(f"floats: the copies do not leave {m} rows.")
     return distances

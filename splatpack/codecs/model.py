@@ -50,16 +50,25 @@ class Model:
     costs: tuple[tuple[int, ...], ...]
 
     @cached_property
-    def _expanded(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32], NDArray[np.uint32]]:
-        """Frequencies, starts and slots: ``spec/codecs/rans.md``, section 4."""
+    def _expanded(self) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+        """Ranges and slots: ``spec/codecs/rans.md``, section 4."""
         n = len(self.costs)
         costs = np.full((n, 256), ABSENT, np.int64)
         for t, table in enumerate(self.costs):
             costs[t, : len(table)] = table
-        freqs, starts = np.empty((n, 256), np.uint32), np.empty((n, 256), np.uint32)
-        slots = np.empty(n * PROB, np.uint32)
-        expand_tables(costs, _WEIGHTS, freqs, starts, slots)
-        return freqs, starts, slots
+        ranges, slots = np.empty(n * 256, np.uint32), np.empty(n * PROB, np.uint8)
+        expand_tables(costs, _WEIGHTS, ranges, slots)
+        return ranges, slots
+
+    @property
+    def ranges(self) -> NDArray[np.uint32]:
+        """What coders need of each token, uint32 (T * 256,): frequency | start << 16."""
+        return self._expanded[0]
+
+    @property
+    def slots(self) -> NDArray[np.uint8]:
+        """The token of each slot, uint8 (T * 4096,)."""
+        return self._expanded[1]
 
     @property
     def freqs(self) -> NDArray[np.uint32]:
@@ -68,17 +77,12 @@ class Model:
         A present token gets max(1, floor(4096 w / sum w)); what is missing or too much goes to the most frequent token,
         the first one on ties, which keeps at least 1 (and then to the next).
         """
-        return self._expanded[0]
+        return self.ranges.reshape(-1, 256) & np.uint32(0xFFFF)
 
     @property
     def starts(self) -> NDArray[np.uint32]:
         """Cumulative frequencies before each token, uint32 (T, 256)."""
-        return self._expanded[1]
-
-    @property
-    def slots(self) -> NDArray[np.uint32]:
-        """Decoding tables, uint32 (T * 4096,): token | (frequency - 1) << 8 | bias << 20."""
-        return self._expanded[2]
+        return self.ranges.reshape(-1, 256) >> np.uint32(16)
 
     def to_bytes(self) -> bytes:
         """Serialise: number of tables, context map, tables (``spec/codecs/rans.md``, section 4)."""

@@ -54,7 +54,7 @@ class Tokens:
         words = np.empty(len(self.tokens), np.uint16)
         planes = len(self.starts) - 1
         p = kernels.encode(
-            self.tokens, self.contexts, model.context_map, self.starts, planes, states, model.freqs, model.starts, words
+            self.tokens, self.contexts, model.context_map, self.starts, planes, states, model.ranges, words
         )
         if p < 0:
             raise ValueError("the entropy model does not hold a token that it is asked to code.")
@@ -115,7 +115,6 @@ class TokenReader:
     """
 
     def __init__(self, data: memoryview, model: Model, limits: Limits, what: str) -> None:
-        self.model = model
         self.what = what
         if len(data) < OVERHEAD:
             raise TruncatedError(f"{what}: {len(data)} bytes, expected at least {OVERHEAD}.")
@@ -123,38 +122,53 @@ class TokenReader:
         if OVERHEAD + 2 * words + raw != len(data):
             raise CorruptError(f"{what}: {words} words and {raw} raw bytes do not fill {len(data)} bytes.")
         limits.debit(2 * words + raw + 256, what)
-        self.states = np.frombuffer(data, "<u4", kernels.LANES, HEADER.size).astype(np.uint32)
-        if int(self.states.min()) < kernels.LOWER:
+        states = np.frombuffer(data, "<u4", kernels.LANES, HEADER.size).astype(np.uint32)
+        if int(states.min()) < kernels.LOWER:
             raise CorruptError(f"{what}: an initial rANS state is below 2^16.")
-        self.words = np.zeros(words + 32, np.uint16)
-        self.words[:words] = np.frombuffer(data, "<u2", words, OVERHEAD)
-        self.bits = np.zeros(raw + 16, np.uint8)
-        self.bits[:raw] = np.frombuffer(data, np.uint8, raw, OVERHEAD + 2 * words)
-        self.end = raw * 8
-        self.word = 0
-        self.bit = 0
-        self._cursors = np.zeros(2, np.int64)
+        padded = np.zeros(words + 32, np.uint16)
+        padded[:words] = np.frombuffer(data, "<u2", words, OVERHEAD)
+        bits = np.zeros(raw + 16, np.uint8)
+        bits[:raw] = np.frombuffer(data, np.uint8, raw, OVERHEAD + 2 * words)
+        self.stream = kernels.Stream(
+            tables=model.context_map,
+            slots=model.slots,
+            ranges=model.ranges,
+            states=states,
+            row=np.empty(kernels.LANES, np.uint32),
+            words=padded,
+            bits=bits,
+            cursors=np.array([0, 0, 8 * raw], np.int64),
+        )
 
-    def plane(self, contexts: NDArray[np.uint16], out: NDArray[np.int64], *, signed: bool = False) -> NDArray[np.int64]:
-        """Decode the next plane into ``out``, int64 (n,), for n contexts, and return it.
-
-        ``signed`` undoes the zigzag.
-        """
-        cursors = self._cursors
-        cursors[0], cursors[1] = self.word, self.bit
-        status = kernels.take_plane(
-            contexts, self.model.context_map, self.model.slots, self.states, self.words, self.bits, self.end,
-            int(signed), cursors, out,
-        )  # fmt: skip
-        if status < 0:
-            what = "coded words end early" if status == -1 else "raw bits end early, or a token is unknown"
-            raise CorruptError(f"{self.what}: the {what}.")
-        self.word, self.bit = int(cursors[0]), int(cursors[1])
+    def tokens(self, base: int, contexts: NDArray[np.uint8], out: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Decode the next plane, a token for each of ``contexts`` (n,), which count from ``base``, and return it."""
+        self.check(kernels.take_tokens(self.stream, base, contexts, out))
         return out
+
+    def plane(self, base: int, contexts: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Decode the next plane of non-negative values: int64 (n,), one for each of ``contexts``."""
+        n = len(contexts)
+        values = np.empty(n, np.int64)
+        self.check(kernels.take_plane(self.stream, base, contexts, np.empty(n, np.uint8), values))
+        return values
+
+    def check(self, status: int) -> None:
+        """Raise ``CorruptError`` for what a kernel found wrong."""
+        if status < 0:
+            raise CorruptError(f"{self.what}: {_PROBLEMS[status]}.")
 
     def finish(self) -> None:
         """Check that everything was used: words, bits (zero padding below a byte), and states back at 2^16."""
-        if self.word != len(self.words) - 32 or (self.states != kernels.LOWER).any():
+        s = self.stream
+        word, bit, end = s.cursors.tolist()
+        if word != len(s.words) - 32 or (s.states != kernels.LOWER).any():
             raise CorruptError(f"{self.what}: the coded words do not end where they should.")
-        if self.end - self.bit >= 8 or (self.bit < self.end and int(self.bits[self.end // 8 - 1]) >> (self.bit & 7)):
+        if end - bit >= 8 or (bit < end and int(s.bits[end // 8 - 1]) >> (bit & 7)):
             raise CorruptError(f"{self.what}: raw bits are left over.")
+
+
+_PROBLEMS = {
+    -1: "the coded words end early",
+    -2: "the raw bits end early, or a token is unknown",
+    -3: "a symbol is out of range",
+}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splatpack.codecs.kernels import colour as colour_kernels
+from splatpack.codecs.kernels import contexts as ctx
 from splatpack.codecs.kernels import lattice as lattice_kernels
 from splatpack.codecs.kernels import sh as sh_kernels
 from splatpack.codecs.kernels import shape as shape_kernels
@@ -38,14 +39,11 @@ MAX_COUNT = 1 << 16
 GEOMETRY = ("means", "scales", "quats", "opacities", "sh0")
 """Attributes that the geometry section may hold, in decode order of their planes."""
 
-# Contexts of the geometry section: the first context of each plane.
-BLOCK, CLASS, DELTA, SCALE0, SCALE1, SCALE2, OPACITY, ROTATION, LUMA, CHROMA1, CHROMA2 = (
-    0, 1, 9, 10, 18, 26, 90, 98, 170, 178, 210,
-)  # fmt: skip
+SHAPES: dict[str, tuple[int, ...]] = {"means": (3,), "scales": (3,), "quats": (4,), "opacities": (), "sh0": (1, 3)}
+"""Shape of a row of each."""
+
 GEOMETRY_CONTEXTS = 242
 GEOMETRY_GROUPS = [(1, 9), (10, 18), (18, 26), (26, 90), (90, 98), (98, 170), (170, 178), (178, 242)]
-# Contexts of the SH section: the mask, then 96 for each band (luma 48, chroma 48).
-MASK, BANDS = 0, 8
 SH_CONTEXTS = 296
 SH_GROUPS = [(0, 8), (8, 296)]
 BAND_FIRST = (0, 3, 8)
@@ -244,26 +242,26 @@ def geometry_tokens(sym: Symbols, means: Float32, p: SplatParams) -> tuple[Token
     cls = sym.classes.astype(np.uint16)
     blocks = _blocks(sym.classes)
     out = TokenWriter(13 * n + len(blocks), 64 * n)
-    out.plane(blocks, np.full(len(blocks), BLOCK, np.uint16))
-    out.plane(sym.classes.astype(np.int64), CLASS + np.repeat(blocks, 32)[:n].astype(np.uint16))
+    out.plane(blocks, np.full(len(blocks), ctx.BLOCK, np.uint16))
+    out.plane(sym.classes.astype(np.int64), ctx.CLASS + np.repeat(blocks, 32)[:n].astype(np.uint16))
     first = int(sym.codes[0]) if "means" in p.attributes else 0
     if "means" in p.attributes:
-        out.plane(np.diff(sym.codes, prepend=sym.codes[:1]), np.full(n, DELTA, np.uint16))
+        out.plane(np.diff(sym.codes, prepend=sym.codes[:1]), np.full(n, ctx.DELTA, np.uint16))
     shape = np.zeros(n, np.uint16)
     scale = np.zeros_like(sym.scale)
     if "scales" in p.attributes:
         scale = sym.scale
         s0, s1, s2 = scale
-        out.plane(zigzag(s0 - p.scale_offset[sym.classes]), SCALE0 + cls)
+        out.plane(zigzag(s0 - p.scale_offset[sym.classes]), ctx.SCALE0 + cls)
         v1, v2 = (s1, s2) if "quats" in p.attributes else (zigzag(s1), zigzag(s2))
-        out.plane(v1, SCALE1 + cls)
-        out.plane(v2, SCALE2 + 8 * np.minimum(v1, 7).astype(np.uint16) + cls)
+        out.plane(v1, ctx.SCALE1 + cls)
+        out.plane(v2, ctx.SCALE2 + 8 * np.minimum(v1, 7).astype(np.uint16) + cls)
         shape = _shape(s1, s2)
     if "opacities" in p.attributes:
-        out.plane(zigzag(sym.opacity - p.opacity_offset[sym.classes]), OPACITY + cls)
+        out.plane(zigzag(sym.opacity - p.opacity_offset[sym.classes]), ctx.OPACITY + cls)
     if "quats" in p.attributes:
         for k in range(3):
-            out.plane(zigzag(sym.rotation[k]), ROTATION + np.uint16(24 * k) + 3 * cls + shape)
+            out.plane(zigzag(sym.rotation[k]), ctx.ROTATION + np.uint16(24 * k) + 3 * cls + shape)
     if "sh0" in p.attributes:
         _put_colour(out, sym, p, cls)
     if "means" in p.attributes:
@@ -280,11 +278,11 @@ def _put_colour(out: TokenWriter, sym: Symbols, p: SplatParams, cls: UInt16) -> 
     v = []
     for k in range(3):
         residual = sym.colour[k].copy()
-        colour_kernels.predict_colour(residual, sym.classes, p.colour, scratch, 0)
+        colour_kernels.predict_colour(residual, sym.classes, p.colour, scratch)
         v.append(zigzag(residual))
-    out.plane(v[0], LUMA + cls)
-    out.plane(v[1], CHROMA1 + 4 * cls + _level(v[0]))
-    out.plane(v[2], CHROMA2 + 4 * cls + _level(np.maximum(v[0], v[1])))
+    out.plane(v[0], ctx.LUMA + cls)
+    out.plane(v[1], ctx.CHROMA1 + 4 * cls + _level(v[0]))
+    out.plane(v[2], ctx.CHROMA2 + 4 * cls + _level(np.maximum(v[0], v[1])))
 
 
 def geometry_bytes(tokens: Tokens, first: int, model: Model) -> bytes:
@@ -298,14 +296,14 @@ def sh_tokens(shN: Float32, classes: UInt8, p: SplatParams) -> Tokens:
     symbols, masks = np.empty((3, k, n), np.int16), np.empty(n, np.uint8)
     sh_kernels.quantise_sh(shN, classes, p.sh, symbols, masks)
     head = TokenWriter(n * (3 * k + 1), 16)
-    head.plane(masks.astype(np.int64), MASK + classes.astype(np.uint16))
+    head.plane(masks.astype(np.int64), ctx.MASK + classes.astype(np.uint16))
     tokens, contexts, starts = head._tokens, head._contexts, head._starts
     bits = np.zeros(2 * 3 * k * n + 64, np.uint8)
     picked, runs = np.empty(n, np.int32), np.empty(n, np.uint8)
     bit, planes = 0, 1
     for band in range(p_degree(k)):
         bit = sh_kernels.put_sh_band(
-            symbols, masks, classes, band, BAND_FIRST[band], BAND_COUNT[band], BANDS + 96 * band,
+            symbols, masks, classes, band, BAND_FIRST[band], BAND_COUNT[band], ctx.BANDS + 96 * band,
             picked, runs, tokens, contexts, starts, planes, bits, bit,
         )  # fmt: skip
         planes += 3 * BAND_COUNT[band]
@@ -319,11 +317,12 @@ def p_degree(coefficients: int) -> int:
 
 
 def decode_geometry(
-    data: memoryview, n: int, p: SplatParams, model: Model, limits: Limits
+    data: memoryview, n: int, p: SplatParams, model: Model, limits: Limits, out: Mapping[str, Float32] | None = None
 ) -> tuple[dict[str, Float32], UInt8]:
     """Decode a geometry section of ``n`` Gaussians: attributes (means (n, 3), scales, quats, opacities, sh0), classes.
 
-    Safe on untrusted input.
+    The attributes are written to ``out``, C-contiguous, where it has them; the others get new arrays. Safe on
+    untrusted input.
 
     Raises
     ------
@@ -335,165 +334,91 @@ def decode_geometry(
         raise CorruptError(f"{what}: {n} Gaussians in a chunk, expected 1 to {MAX_COUNT}.")
     if len(data) < _GEOMETRY_HEAD.size:
         raise CorruptError(f"{what}: {len(data)} bytes, expected at least {_GEOMETRY_HEAD.size}.")
-    limits.debit(n * 260, what)
+    limits.debit(n * 120, what)
     (first,) = _GEOMETRY_HEAD.unpack_from(data)
     reader = TokenReader(data[_GEOMETRY_HEAD.size :], model, limits, what)
-    take = _Planes(n, reader, p)
-    classes = take.classes()
-    codes = take.codes(first)
-    scale, shape = take.scale()
-    opacity = take.opacity()
-    rotation = take.rotation(shape)
-    colour = take.colour()
-    _check_range(what, scale, opacity, rotation)
-    means = np.zeros((n, 3), np.float32)
-    if "means" in p.attributes:
-        reader.bit = lattice_kernels.decode_positions(
-            codes, scale, classes, p.slope, p.position, SIDES, SIZES, p.lattice,
-            reader.bits, reader.bit, reader.end, means,
-        )  # fmt: skip
-        if reader.bit < 0:
-            raise CorruptError(f"{what}: position bits end early or are out of range.")
+    out = out or {}
+    arrays = {name: out[name] if name in out else np.empty((n, *SHAPES[name]), np.float32) for name in p.attributes}
+    room = _Room(n)
+    classes = _decode_classes(reader, n, room)
+    codes = _decode_codes(reader, first, n, room) if "means" in arrays else None
+    if codes is None and first:
+        raise CorruptError(f"{what}: a Morton code in a section without positions.")
+    stream, tokens, contexts, symbols = reader.stream, room.tokens, room.contexts, room.symbols
+    middle = np.zeros(n, np.int32)
+    np.multiply(classes, 3, out=contexts)
+    if "scales" in arrays:
+        reader.check(shape_kernels.decode_scales(
+            stream, classes, p.scale_offset, p.scale, int("quats" not in arrays), contexts, tokens, symbols, middle,
+            arrays["scales"],
+        ))  # fmt: skip
+    if "opacities" in arrays:
+        reader.check(shape_kernels.decode_opacities(
+            stream, classes, p.opacity_offset, p.opacity, tokens, symbols[0], arrays["opacities"]
+        ))  # fmt: skip
+    if "quats" in arrays:
+        reader.check(shape_kernels.decode_quats(
+            stream, contexts, classes, p.rotation, tokens, symbols, arrays["quats"]
+        ))  # fmt: skip
+    if "sh0" in arrays:
+        reader.check(colour_kernels.decode_colour(
+            stream, classes, p.colour, contexts, tokens, symbols, arrays["sh0"].reshape(n, 3)
+        ))  # fmt: skip
+    if codes is not None:
+        reader.check(lattice_kernels.decode_positions(
+            stream, codes, middle, classes, p.slope, p.position, SIDES, SIZES, p.lattice, arrays["means"]
+        ))  # fmt: skip
     reader.finish()
-    out = _dequantise(scale, opacity, rotation, colour, classes, p)
-    out["means"] = means
-    return {name: out[name] for name in p.attributes}, classes
+    return arrays, classes
 
 
-class _Planes:
-    """Takes the planes of a geometry section in their order; what the section does not hold comes back as zeros."""
+class _Room:
+    """Scratch of a chunk of ``n`` Gaussians: small enough for a core's cache, and used again by every attribute."""
 
-    def __init__(self, n: int, reader: TokenReader, p: SplatParams) -> None:
-        self._n, self._reader, self._p = n, reader, p
-        self._classes = np.zeros(n, np.uint8)
-        self._contexts = np.zeros(n, np.uint16)
-
-    def _rows(self, rows: int, attribute: str) -> Int64:
-        """Room for planes: written later when the section holds the attribute, else zeros."""
-        return (np.empty if attribute in self._p.attributes else np.zeros)((rows, self._n), np.int64)
-
-    def _plane(self, contexts: UInt16, out: Int64, *, signed: bool = False) -> Int64:
-        return self._reader.plane(contexts, out, signed=signed)
-
-    def classes(self) -> UInt8:
-        n = self._n
-        blocks = self._plane(np.full((n + 31) // 32, BLOCK, np.uint16), np.empty((n + 31) // 32, np.int64))
-        if int(blocks.max()) >= CLASSES:
-            raise CorruptError(f"geometry section: a block class above {CLASSES - 1}.")
-        contexts = np.repeat((CLASS + blocks).astype(np.uint16), 32)[:n]
-        classes = self._plane(contexts, np.empty(n, np.int64))
-        if int(classes.max()) >= CLASSES:
-            raise CorruptError(f"geometry section: a class above {CLASSES - 1}.")
-        self._classes, self._contexts = classes.astype(np.uint8), classes.astype(np.uint16)
-        return self._classes
-
-    def codes(self, first: int) -> Int64:
-        if "means" not in self._p.attributes:
-            if first:
-                raise CorruptError("geometry section: a Morton code in a section without positions.")
-            return np.zeros(self._n, np.int64)
-        steps = self._plane(np.full(self._n, DELTA, np.uint16), np.empty(self._n, np.int64))
-        steps[0] += min(first, 1 << 62)
-        codes = np.cumsum(steps)
-        if int(codes.max()) >= 1 << (3 * AXIS_BITS) or int(codes.min()) < 0:
-            raise CorruptError("geometry section: a Morton code outside the lattice.")
-        return codes
-
-    def scale(self) -> tuple[Int64, UInt16]:
-        out = self._rows(3, "scales")
-        if "scales" not in self._p.attributes:
-            return out, np.zeros(self._n, np.uint16)
-        c = self._contexts
-        self._plane(SCALE0 + c, out[0], signed=True)
-        out[0] += self._p.scale_offset[self._classes]
-        self._plane(SCALE1 + c, out[1])
-        self._plane(SCALE2 + 8 * np.minimum(out[1], 7).astype(np.uint16) + c, out[2])
-        if "quats" not in self._p.attributes:
-            out[1:] = (out[1:] >> 1) ^ -(out[1:] & 1)
-        return out, _shape(out[1], out[2])
-
-    def opacity(self) -> Int64:
-        out: Int64 = self._rows(1, "opacities")[0]
-        if "opacities" in self._p.attributes:
-            self._plane(OPACITY + self._contexts, out, signed=True)
-            out += self._p.opacity_offset[self._classes]
-        return out
-
-    def rotation(self, shape: UInt16) -> Int64:
-        out = self._rows(3, "quats")
-        if "quats" in self._p.attributes:
-            contexts = ROTATION + 3 * self._contexts + shape
-            for k in range(3):
-                self._plane(contexts + np.uint16(24 * k), out[k], signed=True)
-        return out
-
-    def colour(self) -> Int64:
-        out = self._rows(3, "sh0")
-        if "sh0" not in self._p.attributes:
-            return out
-        c = self._contexts
-        self._plane(LUMA + c, out[0])
-        self._plane(CHROMA1 + 4 * c + _level(out[0]), out[1])
-        self._plane(CHROMA2 + 4 * c + _level(np.maximum(out[0], out[1])), out[2])
-        values = np.empty(self._n, np.int64)
-        for k in range(3):
-            if colour_kernels.predict_colour(out[k], self._classes, self._p.colour, values, 1) < 0:
-                raise CorruptError("geometry section: a colour symbol outside 16 bits.")
-        return out
+    def __init__(self, n: int) -> None:
+        self.tokens = np.empty(n, np.uint8)
+        self.contexts = np.zeros(n, np.uint8)
+        self.symbols = np.empty((3, n), np.int64)
 
 
-def _check_range(what: str, *symbols: Int64) -> None:
-    for s in symbols:
-        if int(s.max()) > 65535 or int(s.min()) < -65535:
-            raise CorruptError(f"{what}: a symbol outside -65535 to 65535.")
+def _decode_classes(reader: TokenReader, n: int, room: _Room) -> UInt8:
+    blocks = (n + 31) // 32
+    levels = reader.tokens(ctx.BLOCK, room.contexts[:blocks], room.tokens[:blocks])
+    if int(levels.max()) >= CLASSES:
+        raise CorruptError(f"geometry section: a block class above {CLASSES - 1}.")
+    classes = reader.tokens(ctx.CLASS, np.repeat(levels, 32)[:n], np.empty(n, np.uint8))
+    if int(classes.max()) >= CLASSES:
+        raise CorruptError(f"geometry section: a class above {CLASSES - 1}.")
+    return classes
 
 
-def _dequantise(
-    scale: Int64, opacity: Int64, rotation: Int64, colour: Int64, classes: UInt8, p: SplatParams
-) -> dict[str, Float32]:
-    n = len(classes)
-    scales, quats = np.empty((n, 3), np.float32), np.empty((n, 4), np.float32)
-    opacities, sh0 = np.empty(n, np.float32), np.empty((n, 1, 3), np.float32)
-    steps = np.stack([p.scale, p.rotation, p.opacity, p.colour])
-    shape_kernels.dequantise(
-        scale, opacity, rotation, colour, classes, steps, scales, opacities, quats, sh0.reshape(n, 3)
-    )
-    return {"scales": scales, "quats": quats, "opacities": opacities, "sh0": sh0}
+def _decode_codes(reader: TokenReader, first: int, n: int, room: _Room) -> Int64:
+    codes = np.empty(n, np.int64)
+    status = lattice_kernels.decode_codes(reader.stream, min(first, 1 << 62), room.contexts, room.tokens, codes)
+    if status == -3:
+        raise CorruptError("geometry section: a Morton code outside the lattice.")
+    reader.check(status)
+    return codes
 
 
 def decode_sh(
-    data: memoryview, classes: UInt8, coefficients: int, p: SplatParams, model: Model, limits: Limits
-) -> Float32:
+    data: memoryview, classes: UInt8, coefficients: int, p: SplatParams, model: Model, limits: Limits,
+    out: Float32 | None = None,
+) -> Float32:  # fmt: skip
     """Decode an SH section: ``shN`` float32 (n, coefficients, 3). ``classes`` come from the geometry section.
 
-    Safe on untrusted input; raises as :func:`decode_geometry`.
+    It is written to ``out``, which holds zeros and may have more coefficients, where that is given. Safe on untrusted
+    input; raises as :func:`decode_geometry`.
     """
     what = "SH section"
     n = len(classes)
     limits.debit(n * (coefficients * 18 + 8), what)
     reader = TokenReader(data, model, limits, what)
-    scratch = np.empty(n, np.uint8)
-    masks = reader.plane(MASK + classes.astype(np.uint16), np.empty(n, np.int64))
     degree = p_degree(coefficients)
-    if int(masks.max()) >> degree:
-        raise CorruptError(f"{what}: a band above degree {degree}.")
-    symbols = np.zeros((3, coefficients, n), np.int16)
-    cursors = np.zeros(2, np.int64)
-    for band in range(degree):
-        picked = np.nonzero((masks >> band) & 1)[0].astype(np.int32)
-        runs = np.zeros(len(picked), np.uint8)
-        for ch in range(3):
-            base = BANDS + 96 * band + (48 if ch else 0)
-            for k in range(BAND_FIRST[band], BAND_FIRST[band] + BAND_COUNT[band]):
-                status = sh_kernels.get_sh_plane(
-                    picked, len(picked), classes, base, n, model.context_map, runs, scratch, model.slots,
-                    reader.states, reader.words, reader.word, reader.bits, reader.bit, reader.end,
-                    cursors, k, symbols[ch],
-                )  # fmt: skip
-                if status < 0:
-                    raise CorruptError(f"{what}: words or bits end early, or a value is outside 16 bits.")
-                reader.word, reader.bit = int(cursors[0]), int(cursors[1])
+    if out is None:
+        out = np.zeros((n, coefficients, 3), np.float32)
+    scratch, picked = np.empty((4, n), np.uint8), np.empty(n, np.int32)
+    symbols = np.empty(3 * (2 * degree + 1) * n, np.int16)
+    reader.check(sh_kernels.decode_sh(reader.stream, classes, p.sh, degree, scratch, picked, symbols, out))
     reader.finish()
-    shN = np.empty((n, coefficients, 3), np.float32)
-    sh_kernels.dequantise_sh(symbols, classes, p.sh, shN)
-    return shN
+    return out

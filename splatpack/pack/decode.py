@@ -16,8 +16,9 @@ from splatpack.errors import CorruptError, InvalidSceneError, UnsupportedError
 from splatpack.limits import MIB, Limits
 from splatpack.pack.profile import COLUMN_SECTION, GEOMETRY_SECTION, SH_SECTION, Profile, read_profiles, row_shape
 from splatpack.parallel import ordered_map
-from splatpack.scene.gaussians import ATTRIBUTES, FRAMES, SH_COEFFICIENTS, Gaussians
+from splatpack.scene.gaussians import FRAMES, SH_COEFFICIENTS, Gaussians
 
+Arrays = dict[str, NDArray[Any]]
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 _LENGTH = struct.Struct("<I")
@@ -146,19 +147,23 @@ def _gather(reader: ContainerReader, info: SceneInfo, chunks: list[Chunk], sh: b
         np.dtype(d).itemsize * int(np.prod(s, dtype=np.int64)) for d, s in extras.values()
     )
     reader.limits.debit(n * row, f"{n:,} Gaussians")
-    arrays = {name: np.zeros((n, *row_shape(name, degree)), np.float32) for name in ATTRIBUTES}
+    arrays = {name: np.empty((n, *row_shape(name, degree)), np.float32) for name in splat.GEOMETRY}
+    arrays["shN"] = np.zeros((n, *row_shape("shN", degree)), np.float32)
     columns = {name: np.zeros((n, *shape), dtype) for name, (dtype, shape) in extras.items()}
     starts = np.cumsum([0, *(c.count for c in chunks)])
 
     def store(i: int) -> None:
-        part = decode_chunk(reader, chunks[i], info.profiles[chunks[i].profile], sh=sh)
         rows = slice(int(starts[i]), int(starts[i + 1]))
+        out = {name: array[rows] for name, array in arrays.items()}
+        part = decode_chunk(reader, chunks[i], info.profiles[chunks[i].profile], sh=sh, out=out)
         for name, value in part.items():
-            target = arrays[name[1:]] if name.startswith("@") else columns[name]
+            target = out[name[1:]] if name.startswith("@") else columns[name][rows]
+            if value is target:
+                continue
             if name == "@shN":
-                target[rows, : value.shape[1]] = value
+                target[:, : value.shape[1]] = value
             else:
-                target[rows] = value
+                target[:] = value
 
     for _ in ordered_map(store, range(len(chunks)), threads):
         pass
@@ -169,9 +174,12 @@ def _gather(reader: ContainerReader, info: SceneInfo, chunks: list[Chunk], sh: b
 
 
 def decode_chunk(
-    reader: ContainerReader, chunk: Chunk, profile: Profile, *, sh: bool = True
-) -> dict[str, NDArray[Any]]:
+    reader: ContainerReader, chunk: Chunk, profile: Profile, *, sh: bool = True, out: Arrays | None = None
+) -> Arrays:
     """Decode one chunk: attributes under ``"@" + name``, extra columns under their own name.
+
+    Attributes of the splat codec are written to the arrays of ``out`` that bear their names, where it is given; that
+    of ``shN`` holds zeros and may be of a higher degree.
 
     Raises
     ------
@@ -179,18 +187,19 @@ def decode_chunk(
         As the bytes deserve.
     """
     limits = Limits(memory=_CHUNK_MEMORY)
-    out: dict[str, NDArray[Any]] = {}
+    out = out or {}
+    part: Arrays = {}
     if profile.params is not None and profile.geometry_model is not None:
         data = _section(reader, chunk, GEOMETRY_SECTION)
-        arrays, classes = splat.decode_geometry(data, chunk.count, profile.params, profile.geometry_model, limits)
-        out.update({f"@{name}": array for name, array in arrays.items()})
+        arrays, classes = splat.decode_geometry(data, chunk.count, profile.params, profile.geometry_model, limits, out)
+        part.update({f"@{name}": array for name, array in arrays.items()})
         if sh and profile.sh and profile.sh_model is not None:
             data = _section(reader, chunk, SH_SECTION)
             k = SH_COEFFICIENTS[profile.sh_degree]
-            out["@shN"] = splat.decode_sh(data, classes, k, profile.params, profile.sh_model, limits)
+            part["@shN"] = splat.decode_sh(data, classes, k, profile.params, profile.sh_model, limits, out.get("shN"))
     if profile.columns:
-        out.update(_decode_columns(_section(reader, chunk, COLUMN_SECTION), chunk.count, profile, sh, limits))
-    return out
+        part.update(_decode_columns(_section(reader, chunk, COLUMN_SECTION), chunk.count, profile, sh, limits))
+    return part
 
 
 def _section(reader: ContainerReader, chunk: Chunk, kind: int) -> memoryview:

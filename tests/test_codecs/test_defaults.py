@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 import splatpack.codecs
 from splatpack.codecs import defaults, model, splat
 from splatpack.codecs.defaults import GEOMETRY, SH, Kind, PartedModel
+from splatpack.codecs.kernels import contexts as ctx
 from splatpack.errors import CorruptError, UnsupportedError
 
 SPEC = Path(__file__).resolve().parents[2] / "spec" / "codecs"
@@ -44,11 +45,11 @@ def test_the_package_ships_the_bytes_of_the_specification() -> None:
 
 def test_parts_are_those_of_the_splat_codec() -> None:
     firsts = (
-        splat.BLOCK, splat.CLASS, splat.DELTA, splat.SCALE0, splat.SCALE1, splat.SCALE2, splat.OPACITY,
-        splat.ROTATION, splat.LUMA, splat.CHROMA1, splat.CHROMA2, splat.GEOMETRY_CONTEXTS,
+        ctx.BLOCK, ctx.CLASS, ctx.DELTA, ctx.SCALE0, ctx.SCALE1, ctx.SCALE2, ctx.OPACITY,
+        ctx.ROTATION, ctx.LUMA, ctx.CHROMA1, ctx.CHROMA2, splat.GEOMETRY_CONTEXTS,
     )  # fmt: skip
     assert GEOMETRY.starts == firsts
-    assert SH.starts == (splat.MASK, *(splat.BANDS + 48 * k for k in range(7)))
+    assert SH.starts == (ctx.MASK, *(ctx.BANDS + 48 * k for k in range(7)))
     assert SH.contexts == splat.SH_CONTEXTS
 
 

@@ -36,7 +36,7 @@ def _encode(planes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[bytes, Model, 
 
 def _decode(data: bytes, model: Model, planes: list[tuple[np.ndarray, np.ndarray]]) -> list[np.ndarray]:
     reader = TokenReader(memoryview(data), model, Limits(), "test")
-    out = [reader.plane(contexts, np.empty(len(contexts), np.int64)) for _, contexts in planes]
+    out = [reader.plane(0, contexts.astype(np.uint8)) for _, contexts in planes]
     reader.finish()
     return out
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from splatpack.codecs import model, splat
 from splatpack.codecs.kernels import colour as colour_kernels
 from splatpack.codecs.kernels import lattice as lattice_kernels
-from splatpack.codecs.rans import zigzag
+from splatpack.codecs.rans import TokenReader, TokenWriter, zigzag
 from splatpack.errors import CorruptError, LimitError, SplatpackError
 from splatpack.limits import Limits
 from splatpack.pack import layout
@@ -127,11 +127,31 @@ def test_colour_prediction_inverts_and_agrees_with_the_reference(n: int, seed: i
     classes = rng.integers(0, 8, n).astype(np.uint8)
     steps = rng.integers(1, 1 << 20, 8)
     work, scratch = symbols.copy(), np.empty(n, np.int64)
-    colour_kernels.predict_colour(work, classes, steps, scratch, 0)
+    colour_kernels.predict_colour(work, classes, steps, scratch)
     assert work.tolist() == reference.predict(symbols.tolist(), steps[classes].tolist())
     work = zigzag(work)
-    assert colour_kernels.predict_colour(work, classes, steps, scratch, 1) == 0
-    assert (work == symbols).all()
+    assert colour_kernels.restore_colour(work, classes, steps) == 0
+    assert (work == symbols * steps[classes]).all()
+
+
+def test_colour_prediction_is_exact_for_the_steepest_steps() -> None:
+    """Sums reach 2^48, quotients are taken by reciprocals, and ties and neighbours of ties must come out right."""
+    rng = np.random.default_rng(0)
+    for steps in (np.array([1, 2, 3, 5, 1 << 31, (1 << 31) - 1, 0x55555555, 7]), rng.integers(1, 1 << 31, 8)):
+        classes = rng.integers(0, 8, 5000).astype(np.uint8)
+        symbols = rng.choice([-32767, -32766, -1, 0, 1, 32766, 32767], 5000)
+        work = symbols.copy()
+        colour_kernels.predict_colour(work, classes, steps, np.empty_like(work))
+        assert work.tolist() == reference.predict(symbols.tolist(), steps[classes].tolist())
+        work = zigzag(work)
+        assert colour_kernels.restore_colour(work, classes, steps) == 0
+        assert (work == symbols * steps[classes]).all()
+
+
+def test_a_colour_symbol_outside_16_bits_is_refused() -> None:
+    steps, classes = np.full(8, 3, np.int64), np.zeros(3, np.uint8)
+    for residuals in ([65536, 0, 0], [65535, 0, 0], [0, 0, 65536], [65534, 2, 0], [0, 1 << 56, 0]):
+        assert colour_kernels.restore_colour(np.array(residuals, np.int64), classes, steps) == -3
 
 
 def test_sides_are_integer_cube_roots() -> None:
@@ -139,6 +159,44 @@ def test_sides_are_integer_cube_roots() -> None:
         assert side**3 <= 2**k < (side + 1) ** 3
     assert splat.SIZES.tolist()[:9] == [0, 0, 0, 3, 3, 5, 6, 7, 8]
     assert (np.arange(49) >= splat.SIZES).all()
+
+
+@pytest.mark.parametrize("k", range(49))
+def test_sub_cells_are_split_exactly(k: int) -> None:
+    """The quotients are taken by reciprocals: numbers at and next to every kind of multiple must come out right."""
+    n, width = int(splat.SIDES[k]), int(splat.SIZES[k])
+    digits = sorted({d for d in (0, 1, 2, n // 3, n // 2, n - 2, n - 1) if 0 <= d < n})
+    cells = np.array([(a, b, c) for a in digits for b in digits for c in digits], np.int64)
+    values = (cells[:, 0] * n + cells[:, 1]) * n + cells[:, 2]
+    writer = TokenWriter(0, 64 * len(values))
+    writer.raw(values, np.full(len(values), width, np.int64))
+    model_of_nothing = model.Model(np.zeros(1, np.uint8), ((0,),))
+    reader = TokenReader(memoryview(writer.finish().encode(model_of_nothing)), model_of_nothing, Limits(), "test")
+    zeros, means = np.zeros(len(values), np.int64), np.empty((len(values), 3), np.float32)
+    position = np.full(8, k * 726817 // 3, np.int64)  # ceil(3 position / 726817) is k
+    status = lattice_kernels.decode_positions(
+        reader.stream, zeros, zeros.astype(np.int32), zeros.astype(np.uint8), np.zeros(8, np.int64), position,
+        splat.SIDES, splat.SIZES, np.array([0.0, 0.0, 0.0, float(n)]), means,
+    )  # fmt: skip
+    assert status == 0
+    assert (means == (cells + 0.5).astype(np.float32)).all()
+    reader.finish()
+
+
+def test_attributes_are_written_where_the_caller_wants_them() -> None:
+    chunk = _SMALL
+    want = chunk.decode()
+    out = {"means": np.full((60, 3), np.nan, np.float32), "sh0": np.full((60, 1, 3), np.nan, np.float32)}
+    arrays, classes = splat.decode_geometry(
+        memoryview(chunk.geometry), 60, chunk.params, chunk.geometry_model, Limits(), out
+    )
+    assert all(arrays[name] is out[name] for name in out)
+    assert all((arrays[name] == want[name]).all() for name in splat.GEOMETRY)
+    assert chunk.sh_model is not None
+    shN = np.zeros((60, 15, 3), np.float32)
+    splat.decode_sh(memoryview(chunk.sh), classes, 8, chunk.params, chunk.sh_model, Limits(), shN)
+    assert (shN[:, :8] == chunk.decode_sh()).all()
+    assert not shN[:, 8:].any()
 
 
 def test_morton_codes_interleave_the_lattice() -> None:

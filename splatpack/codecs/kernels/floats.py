@@ -13,6 +13,7 @@ import numpy as np
 from numba import int64, uint8, uint16, uint32
 from numpy.typing import NDArray
 
+from splatpack.codecs.kernels.rans import STREAM, Stream, advance
 from splatpack.jit import Int, kernel, ro, rw
 
 PAD = 32
@@ -174,39 +175,20 @@ def put_component(
     return plane
 
 
-@kernel(int64(int64, ro(int64), ro(int64), ro(uint32), rw(uint32), ro(uint16), int64, rw(int64)), inline=True)
-def decode_row(
-    count: Int,
-    contexts: NDArray[Any],
-    tables: NDArray[Any],
-    slots: NDArray[Any],
-    states: NDArray[Any],
-    words: NDArray[Any],
-    word: Int,
-    tokens: NDArray[Any],
-) -> Int:
-    """Decode a row of ``count`` tokens; the slots of a context begin at ``tables[context]``. Return the next word."""
+@kernel(int64(STREAM, ro(int64), int64, int64, rw(int64)), inline=True)
+def decode_row(stream: Stream, contexts: NDArray[Any], count: Int, word: Int, tokens: NDArray[Any]) -> Int:
+    """Decode a row of ``count`` tokens. Return the next word."""
     for lane in range(count):
-        x = np.int64(states[lane])
-        e = np.int64(slots[tables[contexts[lane]] | (x & 4095)])
-        tokens[lane] = e & 255
-        states[lane] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-    for lane in range(count):
-        v = np.int64(states[lane])
-        w = (v << 16) | np.int64(words[word])
-        low = v < 65536
-        states[lane] = (w if low else v) & 0xFFFFFFFF
-        word += 1 if low else 0
-    return word
+        t = np.int64(stream.tables[contexts[lane]])
+        s = np.int64(stream.slots[(t << 12) | (np.int64(stream.states[lane]) & 4095)])
+        tokens[lane] = s
+        stream.row[lane] = stream.ranges[(t << 8) | s]
+    return advance(stream, count, word)
 
 
-@kernel(
-    int64(
-        int64, rw(uint8, 2), ro(uint8, 2), ro(uint8, 2), int64, int64, int64, ro(uint8), ro(uint32), rw(uint32),
-        ro(uint16), int64,
-    )
-)  # fmt: skip
+@kernel(int64(STREAM, int64, rw(uint8, 2), ro(uint8, 2), ro(uint8, 2), int64, int64, int64))
 def take_component(
+    stream: Stream,
     m: Int,
     own: NDArray[Any],
     left: NDArray[Any],
@@ -214,21 +196,14 @@ def take_component(
     lag: Int,
     unit: Int,
     pieces: Int,
-    context_map: NDArray[Any],
-    slots: NDArray[Any],
-    states: NDArray[Any],
-    words: NDArray[Any],
-    word: Int,
 ) -> Int:
     """Decode ``m`` positions of a component into ``own``; ``before`` is ``own`` itself when ``lag`` is 32.
 
-    ``words`` is padded by 32, and components reach to the end of their last row. Return the next word position, -1
-    when the words run out, -2 for a token that its piece does not have.
+    Components reach to the end of their last row. Return 0, -1 when the words run out, -2 for a token that its piece
+    does not have.
     """
-    tables = np.empty(context_map.size, np.int64)
-    for i in range(context_map.size):
-        tables[i] = np.int64(context_map[i]) << 12
-    last = np.int64(words.size) - 32
+    last = np.int64(stream.words.size) - 32
+    word = stream.cursors[0]
     c = np.zeros(32, np.int64)
     t = np.zeros(32, np.int64)
     x, xl, xp = np.zeros(32, np.int64), np.zeros(32, np.int64), np.zeros(32, np.int64)
@@ -251,12 +226,12 @@ def take_component(
             vp[i] = before[3, at - lag + i]
         for i in range(32):
             c[i] = context_e(xl[i], xp[i])
-        word = decode_row(count, c, tables, slots, states, words, word, x)
+        word = decode_row(stream, c, count, word, x)
         if word > last:
             return -1
         for i in range(32):
             c[i] = context_s(x[i], xl[i], gl[i], xp[i], gp[i])
-        word = decode_row(count, c, tables, slots, states, words, word, g)
+        word = decode_row(stream, c, count, word, g)
         if word > last:
             return -1
         for i in range(32):
@@ -264,7 +239,7 @@ def take_component(
             g[i] &= 1
             gp[i] = g[i] if unit != 0 else gp[i]
             c[i] = context_m(x[i], g[i], xl[i], gl[i], ul[i], xp[i], gp[i], up[i])
-        word = decode_row(count, c, tables, slots, states, words, word, u)
+        word = decode_row(stream, c, count, word, u)
         if word > last:
             return -1
         for i in range(32):
@@ -273,7 +248,7 @@ def take_component(
             close[i] = np.int64(x[i] == xp[i]) & np.int64(g[i] == gp[i])
             alike = np.int64(x[i] == xl[i]) & np.int64(g[i] == gl[i]) & np.int64(u[i] == ul[i])
             c[i] = context_n(x[i], u[i], alike, vl[i], close[i], up[i], vp[i])
-        word = decode_row(count, c, tables, slots, states, words, word, v)
+        word = decode_row(stream, c, count, word, v)
         if word > last:
             return -1
         for i in range(32):
@@ -291,7 +266,7 @@ def take_component(
             same[i] = close[i] & np.int64(u[i] == up[i]) & np.int64(v[i] == vp[i])
             c[i] = 358 + same[i]
             c[i] += np.int64(x[i] == 0) * (360 - c[i])
-        word = decode_row(count, c, tables, slots, states, words, word, t)
+        word = decode_row(stream, c, count, word, t)
         if word > last:
             return -1
         for i in range(32):
@@ -301,9 +276,10 @@ def take_component(
             same[i] &= np.int64(low == guess)
             c[i] = 361 + same[i]
             c[i] += np.int64(x[i] == 0) * (363 - c[i])
-        word = decode_row(count, c, tables, slots, states, words, word, t)
+        word = decode_row(stream, c, count, word, t)
         if word > last:
             return -1
         for i in range(32):
             own[5, at + i] = (t[i] + np.int64(c[i] == SAME_D) * np.int64(before[5, at - lag + i])) & 255
-    return word
+    stream.cursors[0] = word
+    return 0

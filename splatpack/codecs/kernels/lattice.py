@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import float32, float64, int64, uint8
+from numba import float32, float64, int32, int64, uint8
 from numpy.typing import NDArray
 
-from splatpack.codecs.kernels.rans import read_bits
+from splatpack.codecs.kernels.contexts import DELTA
+from splatpack.codecs.kernels.rans import STREAM, Stream, read_bits, take_plane
 from splatpack.jit import Float, Int, kernel, ro, rw
 
 LN2_Q20 = 726817
@@ -121,60 +122,69 @@ def quantise_positions(
     return 0
 
 
+@kernel(int64(STREAM, int64, ro(uint8), rw(uint8), rw(int64)))
+def decode_codes(stream: Stream, first: Int, zeros: NDArray[Any], tokens: NDArray[Any], codes: NDArray[Any]) -> Int:
+    """Morton codes from ``first`` and their steps. Return 0, -1 or -2 as ``take_plane``, -3 for a code above 57 bits.
+
+    ``zeros`` are contexts, ``tokens`` is scratch.
+    """
+    status = take_plane(stream, DELTA, zeros, tokens, codes)
+    if status < 0:
+        return status
+    code = first
+    for i in range(codes.size):
+        code += codes[i]
+        if code >= (1 << 57):
+            return -3
+        codes[i] = code
+    return 0
+
+
 @kernel(
     int64(
-        ro(int64),
-        ro(int64, 2),
-        ro(uint8),
-        ro(int64),
-        ro(int64),
-        ro(int64),
-        ro(int64),
-        ro(float64),
-        ro(uint8),
-        int64,
-        int64,
-        rw(float32, 2),
+        STREAM, ro(int64), ro(int32), ro(uint8), ro(int64), ro(int64), ro(int64), ro(int64), ro(float64), rw(float32, 2)
     )
-)
+)  # fmt: skip
 def decode_positions(
+    stream: Stream,
     codes: NDArray[Any],
-    scale_symbols: NDArray[Any],
+    middle: NDArray[Any],
     classes: NDArray[Any],
     slopes: NDArray[Any],
     position_q20: NDArray[Any],
     sides: NDArray[Any],
     sizes: NDArray[Any],
     lattice: NDArray[Any],
-    bits: NDArray[Any],
-    bit: Int,
-    end: Int,
     means: NDArray[Any],
 ) -> Int:
-    """Inverse of :func:`quantise_positions`: centres of the sub-cells. Return the next bit position.
+    """Inverse of :func:`quantise_positions`: centres of the sub-cells. ``middle`` are the symbols of the middle axes.
 
-    Return -1 when the bits run out, -2 when a number is not below n^3.
+    Return 0, -2 when the bits run out, -3 when a number is not below n^3. A number is below 2 n^3 <= 2^49, so that
+    (v + 1/2) / n is at least 1 / 2 n from an integer, and its product with the rounded 1 / n is within v 2^-52 / n of
+    it: the quotients are exact.
     """
     cell = lattice[3]
+    inverses = np.empty(sides.size, np.float64)
+    for k in range(sides.size):
+        inverses[k] = 1.0 / sides[k]
+    bit = stream.cursors[1]
     for i in range(codes.size):
         c = np.int64(classes[i])
-        mid = (scale_symbols[0, i] - scale_symbols[1, i]) * slopes[c]
-        k = sub_bits(mid, position_q20[c])
+        k = sub_bits(np.int64(middle[i]) * slopes[c], position_q20[c])
         width = sizes[k]
-        if bit + width > end:
-            return -1
-        v = read_bits(bits, bit, width)
+        if bit + width > stream.cursors[2]:
+            return -2
+        v = read_bits(stream.bits, bit, width)
         bit += width
         n = sides[k]
-        inverse = 1.0 / n
-        high = v // n
-        c2 = v - high * n
-        c0 = high // n
-        c1 = high - c0 * n
+        inverse = inverses[k]
+        high: Int = np.int64((v + 0.5) * inverse)
+        c0: Int = np.int64((high + 0.5) * inverse)
         if c0 >= n:
-            return -2
+            return -3
         code = codes[i]
         means[i, 0] = lattice[0] + (gather3(code) + (c0 + 0.5) * inverse) * cell
-        means[i, 1] = lattice[1] + (gather3(code >> 1) + (c1 + 0.5) * inverse) * cell
-        means[i, 2] = lattice[2] + (gather3(code >> 2) + (c2 + 0.5) * inverse) * cell
-    return bit
+        means[i, 1] = lattice[1] + (gather3(code >> 1) + (high - c0 * n + 0.5) * inverse) * cell
+        means[i, 2] = lattice[2] + (gather3(code >> 2) + (v - high * n + 0.5) * inverse) * cell
+    stream.cursors[1] = bit
+    return 0

@@ -100,11 +100,9 @@ def parse_model(
     return count
 
 
-@kernel(int64(ro(int64, 2), ro(int64), rw(uint32, 2), rw(uint32, 2), rw(uint32)))
-def expand_tables(
-    costs: NDArray[Any], weights: NDArray[Any], freqs: NDArray[Any], starts: NDArray[Any], slots: NDArray[Any]
-) -> Int:
-    """Frequencies, cumulative frequencies and decoding slots of tables of quarter-bit costs.
+@kernel(int64(ro(int64, 2), ro(int64), rw(uint32), rw(uint8)))
+def expand_tables(costs: NDArray[Any], weights: NDArray[Any], ranges: NDArray[Any], slots: NDArray[Any]) -> Int:
+    """Ranges of states and their slots from tables of quarter-bit costs.
 
     Parameters
     ----------
@@ -112,9 +110,10 @@ def expand_tables(
         49 where a token does not occur; each table has one that does.
     weights : int64 (50,)
         Weight of each cost, 0 for 49.
-    freqs, starts : uint32 (T, 256), written
-    slots : uint32 (T * 4096,), written
-        token | (frequency - 1) << 8 | bias << 20.
+    ranges : uint32 (T * 256,), written
+        Of each token: frequency | first slot << 16.
+    slots : uint8 (T * 4096,), written
+        The token of each slot.
     """
     f = np.empty(256, np.int64)
     for t in range(costs.shape[0]):
@@ -136,10 +135,9 @@ def expand_tables(
             excess -= step
         at = np.int64(0)
         for s in range(256):
-            freqs[t, s] = f[s]
-            starts[t, s] = at
-            for k in range(f[s]):
-                slots[(t << 12) + at + k] = s | ((f[s] - 1) << 8) | (k << 20)
+            ranges[(t << 8) | s] = f[s] | (at << 16)
+            for slot in range(at, at + f[s]):
+                slots[(t << 12) | slot] = s
             at += f[s]
     return 0
 

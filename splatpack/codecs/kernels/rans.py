@@ -7,23 +7,31 @@ Every decoder here is safe on untrusted input when the caller pads ``words`` by 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import int64, uint8, uint16, uint32
 from numpy.typing import NDArray
 
-from splatpack.jit import Int, kernel, ro, rw
+from splatpack.jit import Int, bundle, kernel, ro, rw
 
 LANES = 32
 PROB_BITS = 12
 PROB = 1 << PROB_BITS
 LOWER = 1 << 16
+INDEX = 0xFFFFFFFF
+"""Mask of an index that may count from the end as far as the compiler knows: without it, each access costs a test."""
 DIRECT = 32
 """Values below this are their own token; above, a token is the exponent and the two bits behind the leading one."""
+KNOWN = 240
+"""Tokens that stand for something."""
+WIDTHS = np.array([max((t >> 2) - 5, 0) * (t >= DIRECT) if t < KNOWN else 1 << 40 for t in range(256)], np.int64)
+"""Raw bits of each token; of an unknown one, more than any stream has."""
+BASES = np.array([t if t < DIRECT else (4 | (t & 3)) << int(WIDTHS[t]) for t in range(KNOWN)] + [0] * 16, np.int64)
+"""Value of each token whose raw bits are zero."""
 
 
-@kernel(int64(ro(uint8), ro(uint16), ro(uint8), ro(int64), int64, rw(uint32), ro(uint32, 2), ro(uint32, 2), rw(uint16)))
+@kernel(int64(ro(uint8), ro(uint16), ro(uint8), ro(int64), int64, rw(uint32), ro(uint32), rw(uint16)))
 def encode(
     tokens: NDArray[Any],
     contexts: NDArray[Any],
@@ -31,84 +39,124 @@ def encode(
     plane_starts: NDArray[Any],
     planes: Int,
     states: NDArray[Any],
-    freqs: NDArray[Any],
-    starts: NDArray[Any],
+    ranges: NDArray[Any],
     words: NDArray[Any],
 ) -> Int:
     """Encode ``planes`` planes backwards; words fill ``words`` from its end. Return the index of the first word.
 
     Plane j is ``tokens[plane_starts[j]:plane_starts[j + 1]]``. ``words`` must hold one entry per token: a symbol never
-    emits more than one word. Return -1 when it does not, -2 for a token that its table does not hold.
+    emits more than one word. Return -1 when it does not, -2 for a token that its table does not hold. A word is always
+    written and kept by a mask, as in :func:`advance`; the quotient of states below 2^32 is exact in float64.
     """
     p = np.int64(words.size)
+    if p < plane_starts[planes]:
+        return -1
     for j in range(planes - 1, -1, -1):
         a = plane_starts[j]
         for i in range(plane_starts[j + 1] - 1, a - 1, -1):
             lane = (i - a) & 31
-            t = np.int64(context_map[contexts[i]])
-            s = np.int64(tokens[i])
-            f = np.int64(freqs[t, s])
+            t = np.int64(context_map[contexts[i & INDEX]])
+            r = np.int64(ranges[(t << 8) | np.int64(tokens[i & INDEX])])
+            f = r & 8191
             if f == 0:
                 return -2
             x = np.int64(states[lane])
-            if x >= (f << 20):
-                p -= 1
-                if p < 0:
-                    return -1
-                words[p] = x & 0xFFFF
-                x >>= 16
-            q = x // f
-            states[lane] = (q << 12) + (x - q * f) + np.int64(starts[t, s])
+            full = ((f << 20) - 1 - x) >> 63
+            words[(p - 1) & INDEX] = x & 0xFFFF
+            p += full
+            x >>= full & 16
+            q: Int = np.int64(np.float64(x) / np.float64(f))
+            states[lane] = (q << 12) + (x - q * f) + (r >> 16)
     return p
 
 
-@kernel(int64(int64, ro(uint16), ro(uint8), ro(uint32), rw(uint32), ro(uint16), int64, rw(uint8)))
-def decode_plane(
-    n: Int,
-    contexts: NDArray[Any],
-    context_map: NDArray[Any],
-    slots: NDArray[Any],
-    states: NDArray[Any],
-    words: NDArray[Any],
-    p: Int,
-    tokens: NDArray[Any],
-) -> Int:
-    """Decode ``n`` tokens whose contexts are known. Return the next word position, -1 when the words run out.
+class Stream(NamedTuple):
+    """A token stream and its model, as kernels take them. Numba wants every array of a tuple writable.
 
-    ``slots[t * 4096 + x mod 4096]`` packs symbol (8 bits), frequency - 1 (12) and bias (12). ``words`` is padded by 32.
+    Attributes
+    ----------
+    tables : uint8 (C,)
+        Table of each context.
+    slots : uint8 (T * 4096,)
+        Token of each state modulo 4096. Apart from the ranges, so that the tables of a plane fit a core's first cache.
+    ranges : uint32 (T * 256,)
+        Frequency | first slot << 16 of each token.
+    states, row : uint32 (32,)
+        Of the lanes; ``row`` is scratch.
+    words : uint16 (W + 32,)
+    bits : uint8 (R + 16,)
+    cursors : int64 (3,)
+        The next word, the next bit, and where the bits end.
     """
-    last = np.int64(words.size) - 32
-    rows = n >> 5
-    for j in range(rows):
-        b = j << 5
-        for k in range(32):
-            x = np.int64(states[k])
-            t = np.int64(context_map[contexts[b + k]])
-            e = np.int64(slots[(t << 12) | (x & 4095)])
-            tokens[b + k] = e & 255
-            states[k] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-        for k in range(32):
-            v = np.int64(states[k])
-            w = (v << 16) | np.int64(words[p])
-            low = v < 65536
-            states[k] = (w if low else v) & 0xFFFFFFFF
-            p += 1 if low else 0
+
+    tables: NDArray[np.uint8]
+    slots: NDArray[np.uint8]
+    ranges: NDArray[np.uint32]
+    states: NDArray[np.uint32]
+    row: NDArray[np.uint32]
+    words: NDArray[np.uint16]
+    bits: NDArray[np.uint8]
+    cursors: NDArray[np.int64]
+
+
+STREAM = bundle(
+    Stream, rw(uint8), rw(uint8), rw(uint32), rw(uint32), rw(uint32), rw(uint16), rw(uint8), rw(int64)
+)  # fmt: skip
+
+
+@kernel(int64(STREAM, int64, int64), inline=True)
+def advance(stream: Stream, count: Int, p: Int) -> Int:
+    """Take the tokens whose ranges stand in ``stream.row`` off the first ``count`` lanes, and refill the low ones.
+
+    Return the next word position. The first two loops are simple enough for SIMD. The last has a mask, not a branch:
+    whether a lane runs low is as random as the data.
+    """
+    states, row, words = stream.states, stream.row, stream.words
+    for k in range(count):
+        x = np.int64(states[k])
+        r = np.int64(row[k])
+        states[k] = (r & 8191) * (x >> 12) + (x & 4095) - (r >> 16)
+    for k in range(count):
+        x = np.int64(states[k])
+        row[k] = 65535 if x < LOWER else 0
+        states[k] = x << 16 if x < LOWER else x
+    for k in range(count):
+        low = np.int64(row[k])
+        states[k] = np.int64(states[k]) | (np.int64(words[p & INDEX]) & low)
+        p += low & 1
+    return p
+
+
+@kernel(int64(STREAM, ro(uint8), ro(uint8), int64, int64, int64, rw(uint8)), inline=True)
+def decode_row(
+    stream: Stream, tables: NDArray[Any], contexts: NDArray[Any], at: Int, count: Int, p: Int, tokens: NDArray[Any]
+) -> Int:
+    """Decode a token for each of the first ``count`` lanes, from ``at`` on. Return the next word position."""
+    at &= INDEX
+    for k in range(count):
+        t = np.int64(tables[contexts[at + k]])
+        s = np.int64(stream.slots[(t << 12) | (np.int64(stream.states[k]) & 4095)])
+        tokens[at + k] = s
+        stream.row[k] = stream.ranges[(t << 8) | s]
+    return advance(stream, count, p)
+
+
+@kernel(int64(STREAM, int64, ro(uint8), rw(uint8)))
+def take_tokens(stream: Stream, base: Int, contexts: NDArray[Any], tokens: NDArray[Any]) -> Int:
+    """Decode a plane: a token for each of ``contexts``, which count from ``base``. Return 0, -1 when words run out."""
+    last = np.int64(stream.words.size) - 32
+    tables = stream.tables[base:]
+    n = np.int64(contexts.size)
+    p = stream.cursors[0]
+    for at in range(0, n - 31, 32):
+        p = decode_row(stream, tables, contexts, at, 32, p, tokens)
         if p > last:
             return -1
-    for k in range(n & 31):
-        i = (rows << 5) + k
-        x = np.int64(states[k])
-        t = np.int64(context_map[contexts[i]])
-        e = np.int64(slots[(t << 12) | (x & 4095)])
-        tokens[i] = e & 255
-        x = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-        if x < 65536:
-            x = (x << 16) | np.int64(words[p])
-            p += 1
-            if p > last:
-                return -1
-        states[k] = x
-    return p
+    p = decode_row(stream, tables, contexts, n & -32, n & 31, p, tokens)
+    if p > last:
+        return -1
+    stream.cursors[0] = p
+    return 0
 
 
 @kernel(int64(int64, rw(uint8), int64, rw(uint8), int64), inline=True)
@@ -187,90 +235,36 @@ def put_bits(values: NDArray[Any], widths: NDArray[Any], bits: NDArray[Any], bit
 @kernel(int64(ro(uint8), int64, int64), inline=True)
 def read_bits(bits: NDArray[Any], bit: Int, width: Int) -> Int:
     """Return ``width`` (0 to 56) bits at position ``bit``; the caller has checked that they are there."""
-    byte = bit >> 3
-    head = bit & 7
-    v = np.int64(bits[byte]) >> head
-    done = 8 - head
-    while done < width:
-        byte += 1
-        v |= np.int64(bits[byte]) << done
-        done += 8
-    return v & ((1 << width) - 1)
+    byte = (bit >> 3) & INDEX
+    v = np.int64(0)
+    for k in range(8):
+        v |= np.int64(bits[byte + k]) << (8 * k)
+    return (v >> (bit & 7)) & ((1 << width) - 1)
 
 
-@kernel(
-    int64(
-        ro(uint16), ro(uint8), ro(uint32), rw(uint32), ro(uint16), ro(uint8), int64, int64, rw(int64), rw(int64)
-    )
-)  # fmt: skip
-def take_plane(
-    contexts: NDArray[Any],
-    context_map: NDArray[Any],
-    slots: NDArray[Any],
-    states: NDArray[Any],
-    words: NDArray[Any],
-    bits: NDArray[Any],
-    end: Int,
-    signed: Int,
-    cursors: NDArray[Any],
-    values: NDArray[Any],
-) -> Int:
-    """Decode a plane of values whose contexts are known; ``signed`` 1 undoes the zigzag.
+@kernel(int64(STREAM, int64, ro(uint8), rw(uint8), rw(int64)))
+def take_plane(stream: Stream, base: Int, contexts: NDArray[Any], tokens: NDArray[Any], values: NDArray[Any]) -> Int:
+    """Decode a plane of ``values``, 0 to 2^57 - 1; ``tokens`` is scratch.
 
-    ``cursors`` holds the next word and the next bit position and is moved on; bits end at ``end``. ``words`` is padded
-    by 32 entries, ``bits`` by 16 bytes. Return 0, -1 when the words run out, -2 when the bits do or a token is above
-    251.
+    Return 0, -1 when the words run out, -2 when the bits do or for an unknown token. Tokens without raw bits get no
+    branch of their own: in most planes it would be mispredicted.
     """
-    last = np.int64(words.size) - 32
-    p = cursors[0]
-    n = np.int64(contexts.size)
-    rows = n >> 5
-    top: Int = np.int64(0)
-    for j in range(rows):
-        b = j << 5
-        for k in range(32):
-            x = np.int64(states[k])
-            t = np.int64(context_map[contexts[b + k]])
-            e = np.int64(slots[(t << 12) | (x & 4095)])
-            values[b + k] = e & 255
-            top |= e & 255
-            states[k] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-        for k in range(32):
-            y = np.int64(states[k])
-            w = (y << 16) | np.int64(words[p])
-            low = y < 65536
-            states[k] = (w if low else y) & 0xFFFFFFFF
-            p += 1 if low else 0
-        if p > last:
-            return -1
-    for k in range(n & 31):
-        at = (rows << 5) + k
-        x = np.int64(states[k])
-        t = np.int64(context_map[contexts[at]])
-        e = np.int64(slots[(t << 12) | (x & 4095)])
-        values[at] = e & 255
-        top |= e & 255
-        x = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-        if x < 65536:
-            x = (x << 16) | np.int64(words[p])
-            p += 1
-            if p > last:
-                return -1
-        states[k] = x
-    cursors[0] = p
-    bit = cursors[1]
-    if top >= 32:
-        for i in range(n):
-            v: Int = values[i]
-            if v >= 32:
-                e = ((v - 32) >> 2) + 5
-                width = e - 2
-                if e > 56 or bit + width > end:
-                    return -2
-                values[i] = ((4 | ((v - 32) & 3)) << width) | read_bits(bits, bit, width)
-                bit += width
-    cursors[1] = bit
-    if signed != 0:
-        for i in range(n):
-            values[i] = (values[i] >> 1) ^ -(values[i] & 1)
+    status = take_tokens(stream, base, contexts, tokens)
+    if status < 0:
+        return status
+    bit = stream.cursors[1]
+    for i in range(contexts.size):
+        t = np.int64(tokens[i])
+        width = WIDTHS[t]
+        if bit + width > stream.cursors[2]:
+            return -2
+        values[i] = BASES[t] | read_bits(stream.bits, bit, width)
+        bit += width
+    stream.cursors[1] = bit
     return 0
+
+
+@kernel(int64(int64), inline=True)
+def unzigzag(v: Int) -> Int:
+    """Map 0, 1, 2, 3 ... to 0, -1, 1, -2 ..."""
+    return (v >> 1) ^ -(v & 1)

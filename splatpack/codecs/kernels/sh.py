@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float32, int16, int32, int64, uint8, uint16, uint32
+from numba import float32, int16, int32, int64, uint8, uint16
 from numpy.typing import NDArray
 
-from splatpack.codecs.kernels.rans import put_token, read_bits
-from splatpack.codecs.kernels.shape import round_step
+from splatpack.codecs.kernels.contexts import BANDS, MASK
+from splatpack.codecs.kernels.rans import (
+    BASES,
+    DIRECT,
+    STREAM,
+    WIDTHS,
+    Stream,
+    put_token,
+    read_bits,
+    take_tokens,
+    unzigzag,
+)
+from splatpack.codecs.kernels.shape import UNIT, round_step
 from splatpack.jit import Int, kernel, ro, rw
 
 
@@ -18,9 +29,8 @@ def quantise_sh(
     shN: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], out: NDArray[Any], masks: NDArray[Any]
 ) -> Int:
     """Luma and chroma symbols of ``shN`` (n, K, 3) in ``out`` (3, K, n), and the mask of bands that are not zero."""
-    unit = 1.0 / 1048576.0
     for i in range(classes.size):
-        step = steps[classes[i]] * unit
+        step = steps[classes[i]] * UNIT
         mask = 0
         for k in range(shN.shape[1]):
             r = np.float64(shN[i, k, 0])
@@ -106,122 +116,88 @@ def put_sh_band(
     return bit
 
 
-@kernel(
-    int64(
-        ro(int32),
-        int64,
-        ro(uint8),
-        int64,
-        int64,
-        ro(uint8),
-        rw(uint8),
-        rw(uint8),
-        ro(uint32),
-        rw(uint32),
-        ro(uint16),
-        int64,
-        ro(uint8),
-        int64,
-        int64,
-        rw(int64),
-        int64,
-        rw(int16, 2),
-    )
-)
-def get_sh_plane(
-    picked: NDArray[Any],
-    m: Int,
-    classes: NDArray[Any],
-    base: Int,
-    n: Int,
-    context_map: NDArray[Any],
-    runs: NDArray[Any],
-    tokens: NDArray[Any],
-    slots: NDArray[Any],
-    states: NDArray[Any],
-    words: NDArray[Any],
-    p: Int,
-    bits: NDArray[Any],
-    bit: Int,
-    end: Int,
-    cursors: NDArray[Any],
-    k: Int,
-    out: NDArray[Any],
+@kernel(int64(STREAM, int64, ro(uint8), rw(uint8), rw(uint8), rw(int16)))
+def take_coefficient(
+    stream: Stream, base: Int, limits: NDArray[Any], contexts: NDArray[Any], tokens: NDArray[Any], symbols: NDArray[Any]
 ) -> Int:
-    """Decode one SH plane over the picked Gaussians into row ``k`` of ``out`` (planes, n).
+    """Decode a plane of one coefficient, and move ``contexts`` on, at most to ``limits``.
 
-    ``cursors[0]`` receives the next word position, ``cursors[1]`` the next bit position. Return 0, -1 when the words
-    run out, -2 when the bits do, -3 for a value outside 16 bits.
+    Return 0, -1 when the words run out, -2 when the bits do or for an unknown token, -3 for a symbol outside 16 bits.
     """
-    last = np.int64(words.size) - 32
-    rows = m >> 5
-    for j in range(rows):
-        b = j << 5
-        for lane in range(32):
-            i = np.int64(picked[b + lane])
-            x = np.int64(states[lane])
-            ctx = base + np.int64(classes[i]) * 6 + np.int64(runs[b + lane])
-            t = np.int64(context_map[ctx])
-            e = np.int64(slots[(t << 12) | (x & 4095)])
-            tokens[b + lane] = e & 255
-            states[lane] = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-        for lane in range(32):
-            v = np.int64(states[lane])
-            w = (v << 16) | np.int64(words[p])
-            low = v < 65536
-            states[lane] = (w if low else v) & 0xFFFFFFFF
-            p += 1 if low else 0
-        if p > last:
-            return -1
-    for lane in range(m & 31):
-        j = (rows << 5) + lane
-        i = np.int64(picked[j])
-        x = np.int64(states[lane])
-        t = np.int64(context_map[base + np.int64(classes[i]) * 6 + np.int64(runs[j])])
-        e = np.int64(slots[(t << 12) | (x & 4095)])
-        tokens[j] = e & 255
-        x = (((e >> 8) & 4095) + 1) * (x >> 12) + (e >> 20)
-        if x < 65536:
-            x = (x << 16) | np.int64(words[p])
-            p += 1
-            if p > last:
-                return -1
-        states[lane] = x
-    for j in range(m):
-        u: Int = np.int64(tokens[j])
-        if u >= 32:
-            e = ((u - 32) >> 2) + 5
-            width = e - 2
-            if e > 16:
-                return -3
-            if bit + width > end:
+    status = take_tokens(stream, base, contexts, tokens)
+    if status < 0:
+        return status
+    for j in range(contexts.size):
+        v: Int = np.int64(tokens[j])
+        if v >= DIRECT:  # rare here
+            bit, width = stream.cursors[1], WIDTHS[v]
+            if bit + width > stream.cursors[2]:
                 return -2
-            u = ((4 | ((u - 32) & 3)) << width) | read_bits(bits, bit, width)
-            bit += width
-        runs[j] = min(np.int64(runs[j]) + min(u, 2), 5)
-        s = (u >> 1) ^ -(u & 1)
-        if s > 32767 or s < -32767:
-            return -3
-        out[k, picked[j]] = s
-    cursors[0] = p
-    cursors[1] = bit
+            v = BASES[v] | read_bits(stream.bits, bit, width)
+            if v > 65534:
+                return -3
+            stream.cursors[1] = bit + width
+        symbols[j] = unzigzag(v)
+        contexts[j] = min(np.int64(contexts[j]) + min(v, 2), np.int64(limits[j]))
     return 0
 
 
-@kernel(int64(ro(int16, 3), ro(uint8), ro(int64), rw(float32, 3)))
-def dequantise_sh(symbols: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], shN: NDArray[Any]) -> Int:
-    """Floats ``shN`` (n, K, 3) of luma and chroma symbols (3, K, n)."""
-    unit = 1.0 / 1048576.0
-    for i in range(classes.size):
-        step = steps[classes[i]] * unit
+@kernel(int64(ro(int16, 2), ro(int32), ro(uint8), ro(int64), int64, rw(float32, 3)))
+def dequantise_band(
+    symbols: NDArray[Any], rows: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], first: Int, shN: NDArray[Any]
+) -> Int:
+    """Floats of the coefficients from ``first`` on in ``rows`` of ``shN`` (n, K, 3); ``symbols`` are (3 count, m)."""
+    count = symbols.shape[0] // 3
+    for j in range(rows.size):
+        row = np.int64(rows[j])
+        step = steps[classes[row]] * UNIT
         s0 = step * 0.5773502691896258
         s1 = step * 0.7071067811865476
         s2 = step * 0.4082482904638631
-        for k in range(shN.shape[1]):
-            y0 = symbols[0, k, i] * s0
-            y1 = symbols[1, k, i] * s1
-            y2 = symbols[2, k, i] * s2
-            shN[i, k, 0] = y0 + y1 + y2
-            shN[i, k, 1] = y0 - 2.0 * y2
-            shN[i, k, 2] = y0 - y1 + y2
+        for k in range(count):
+            y0 = np.int64(symbols[k, j]) * s0
+            y1 = np.int64(symbols[count + k, j]) * s1
+            y2 = np.int64(symbols[2 * count + k, j]) * s2
+            shN[row, first + k, 0] = y0 + y1 + y2
+            shN[row, first + k, 1] = y0 - 2.0 * y2
+            shN[row, first + k, 2] = y0 - y1 + y2
+    return 0
+
+
+@kernel(int64(STREAM, ro(uint8), ro(int64), int64, rw(uint8, 2), rw(int32), rw(int16), rw(float32, 3)))
+def decode_sh(
+    stream: Stream, classes: NDArray[Any], steps: NDArray[Any], degree: Int, scratch: NDArray[Any],
+    picked: NDArray[Any], symbols: NDArray[Any], shN: NDArray[Any],
+) -> Int:  # fmt: skip
+    """Decode an SH section into ``shN`` (n, K, 3), which holds zeros; bands that are not coded stay zero.
+
+    ``scratch`` is (4, n), ``picked`` (n,), ``symbols`` (21 n,). Status as
+    :func:`take_coefficient`; -3 also for a mask of bands above ``degree``.
+    """
+    n = classes.size
+    masks, tokens = scratch[0], scratch[1]
+    status = take_tokens(stream, MASK, classes, masks)
+    top = np.int64(0)
+    for i in range(n):
+        top |= np.int64(masks[i])
+    if status < 0:
+        return status
+    if top >> degree != 0:
+        return -3
+    for band in range(degree):
+        count = 2 * band + 3
+        m = np.int64(0)
+        for i in range(n):
+            c = 6 * np.int64(classes[i])
+            picked[m] = i
+            scratch[2, m] = c
+            scratch[3, m] = c + 5
+            m += (np.int64(masks[i]) >> band) & 1
+        planes = symbols[: 3 * count * m].reshape(3 * count, m)
+        for plane in range(3 * count):
+            base = BANDS + 96 * band + (48 if plane >= count else 0)
+            status = take_coefficient(stream, base, scratch[3, :m], scratch[2, :m], tokens, planes[plane])
+            if status < 0:
+                return status
+        dequantise_band(planes, picked[:m], classes, steps, band * (band + 2), shN)
     return 0

@@ -6,10 +6,18 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import float32, float64, int64, uint8
+from numba import float32, float64, int32, int64, uint8
 from numpy.typing import NDArray
 
+from splatpack.codecs.kernels.contexts import OPACITY, ROTATION, SCALE0, SCALE1, SCALE2
+from splatpack.codecs.kernels.rans import STREAM, Stream, take_plane, unzigzag
 from splatpack.jit import Float, Int, kernel, ro, rw
+
+UNIT = 1.0 / 1048576.0
+"""A Q20 integer times this is what it stands for."""
+
+SYMBOL = 65535
+"""The greatest symbol of scale, opacity and rotation."""
 
 
 @kernel(int64(rw(float64), int64, int64, int64, float64), inline=True)
@@ -154,76 +162,116 @@ def quantise_shape(
 
     ``steps`` is int64 (rows, 8) in Q20: rows scale, rotation, opacity by importance class.
     """
-    unit = 1.0 / 1048576.0
     for i in range(classes.size):
         c = np.int64(classes[i])
-        step = steps[0, c] * unit
+        step = steps[0, c] * UNIT
         s0 = round_step(scales[i, 0], step, 32767)
         s1 = round_step(scales[i, 1], step, 32767)
         s2 = round_step(scales[i, 2], step, 32767)
         scale_out[0, i] = s0
         scale_out[1, i] = s0 - s1
         scale_out[2, i] = s1 - s2
-        step = steps[1, c] * unit
+        step = steps[1, c] * UNIT
         h = 1.0 + quats[i, 0]
         for k in range(3):
             rotation_out[k, i] = round_step(quats[i, k + 1] / h, step, 32767)
-        opacity_out[i] = round_step(np.float64(opacities[i]), steps[2, c] * unit, 32767)
+        opacity_out[i] = round_step(np.float64(opacities[i]), steps[2, c] * UNIT, 32767)
+    return 0
+
+
+@kernel(int64(STREAM, int64, ro(uint8), ro(uint8), ro(int64), rw(uint8), rw(int64)))
+def take_symbols(
+    stream: Stream, base: Int, contexts: NDArray[Any], classes: NDArray[Any], offsets: NDArray[Any],
+    tokens: NDArray[Any], symbols: NDArray[Any],
+) -> Int:  # fmt: skip
+    """Decode a plane of signed ``symbols``, each moved by the offset of its class; ``tokens`` is scratch.
+
+    Return 0, -1 or -2 as ``take_plane``, -3 for a symbol outside -65535 to 65535.
+    """
+    status = take_plane(stream, base, contexts, tokens, symbols)
+    if status < 0:
+        return status
+    for i in range(classes.size):
+        s = unzigzag(symbols[i]) + offsets[classes[i]]
+        if s < -SYMBOL or s > SYMBOL:
+            return -3
+        symbols[i] = s
     return 0
 
 
 @kernel(
-    int64(
-        ro(int64, 2),
-        ro(int64),
-        ro(int64, 2),
-        ro(int64, 2),
-        ro(uint8),
-        ro(int64, 2),
-        rw(float32, 2),
-        rw(float32),
-        rw(float32, 2),
-        rw(float32, 2),
-    )
-)
-def dequantise(
-    scale_symbols: NDArray[Any],
-    opacity: NDArray[Any],
-    rotation: NDArray[Any],
-    colour: NDArray[Any],
-    classes: NDArray[Any],
-    steps: NDArray[Any],
-    scales: NDArray[Any],
-    opacities: NDArray[Any],
-    quats: NDArray[Any],
-    sh0: NDArray[Any],
-) -> Int:
-    """Floats of scale, opacity, rotation and base colour. ``steps`` rows: scale, rotation, opacity, colour (Q20)."""
-    unit = 1.0 / 1048576.0
-    for i in range(classes.size):
+    int64(STREAM, ro(uint8), ro(int64), ro(int64), int64, rw(uint8), rw(uint8), rw(int64, 2), rw(int32), rw(float32, 2))
+)  # fmt: skip
+def decode_scales(
+    stream: Stream, classes: NDArray[Any], offsets: NDArray[Any], steps: NDArray[Any], signed: Int,
+    contexts: NDArray[Any], tokens: NDArray[Any], symbols: NDArray[Any], middle: NDArray[Any], scales: NDArray[Any],
+) -> Int:  # fmt: skip
+    """Log-scales from the planes s0, d1 = s0 - s1 and d2 = s1 - s2; ``signed`` 1 when the axes are not sorted.
+
+    ``middle`` holds s1 afterwards, and ``contexts`` those of the rotation, 3 class + shape; ``tokens`` and ``symbols``
+    (3, n) are scratch. Status as :func:`take_symbols`.
+    """
+    n = classes.size
+    status = take_symbols(stream, SCALE0, classes, classes, offsets, tokens, symbols[0])
+    if status == 0:
+        status = take_plane(stream, SCALE1, classes, tokens, symbols[1])
+    if status < 0:
+        return status
+    for i in range(n):
+        contexts[i] = 8 * min(symbols[1, i], 7) + np.int64(classes[i])
+    status = take_plane(stream, SCALE2, contexts, tokens, symbols[2])
+    if status < 0:
+        return status
+    for i in range(n):
+        d1 = unzigzag(symbols[1, i]) if signed != 0 else symbols[1, i]
+        d2 = unzigzag(symbols[2, i]) if signed != 0 else symbols[2, i]
+        if max(abs(d1), abs(d2)) > SYMBOL:
+            return -3
         c = np.int64(classes[i])
-        step = steps[0, c] * unit
-        s0 = scale_symbols[0, i]
-        s1 = s0 - scale_symbols[1, i]
+        contexts[i] = 3 * c + (0 if d1 == 0 and d2 == 0 else (1 if d1 > d2 else 2))
+        step = steps[c] * UNIT
+        s0 = symbols[0, i]
+        middle[i] = s0 - d1
         scales[i, 0] = s0 * step
-        scales[i, 1] = s1 * step
-        scales[i, 2] = (s1 - scale_symbols[2, i]) * step
-        step = steps[1, c] * unit
-        x = rotation[0, i] * step
-        y = rotation[1, i] * step
-        z = rotation[2, i] * step
+        scales[i, 1] = (s0 - d1) * step
+        scales[i, 2] = (s0 - d1 - d2) * step
+    return 0
+
+
+@kernel(int64(STREAM, ro(uint8), ro(int64), ro(int64), rw(uint8), rw(int64), rw(float32)))
+def decode_opacities(
+    stream: Stream, classes: NDArray[Any], offsets: NDArray[Any], steps: NDArray[Any], tokens: NDArray[Any],
+    symbols: NDArray[Any], opacities: NDArray[Any],
+) -> Int:  # fmt: skip
+    """Logits. Status as :func:`take_symbols`."""
+    status = take_symbols(stream, OPACITY, classes, classes, offsets, tokens, symbols)
+    if status < 0:
+        return status
+    for i in range(classes.size):
+        opacities[i] = symbols[i] * (steps[classes[i]] * UNIT)
+    return 0
+
+
+@kernel(int64(STREAM, ro(uint8), ro(uint8), ro(int64), rw(uint8), rw(int64, 2), rw(float32, 2)))
+def decode_quats(
+    stream: Stream, contexts: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], tokens: NDArray[Any],
+    symbols: NDArray[Any], quats: NDArray[Any],
+) -> Int:  # fmt: skip
+    """Rotations from the planes of their modified Rodrigues vectors. Status as :func:`take_symbols`."""
+    offsets = np.zeros(8, np.int64)
+    for axis in range(3):
+        status = take_symbols(stream, ROTATION + 24 * axis, contexts, classes, offsets, tokens, symbols[axis])
+        if status < 0:
+            return status
+    for i in range(classes.size):
+        step = steps[classes[i]] * UNIT
+        x = symbols[0, i] * step
+        y = symbols[1, i] * step
+        z = symbols[2, i] * step
         d = x * x + y * y + z * z
         h = 2.0 / (1.0 + d)
         quats[i, 0] = (1.0 - d) / (1.0 + d)
         quats[i, 1] = x * h
         quats[i, 2] = y * h
         quats[i, 3] = z * h
-        opacities[i] = opacity[i] * (steps[2, c] * unit)
-        step = steps[3, c] * unit
-        y0 = colour[0, i] * step * 0.5773502691896258
-        y1 = colour[1, i] * step * 0.7071067811865476
-        y2 = colour[2, i] * step * 0.4082482904638631
-        sh0[i, 0] = y0 + y1 + y2
-        sh0[i, 1] = y0 - 2.0 * y2
-        sh0[i, 2] = y0 - y1 + y2
     return 0

@@ -268,7 +268,7 @@ def _worth_another(error: Exception, url: str, idle: int) -> None:
         if status not in (429, 502, 503, 504):
             said = (error.response.body or b"").decode("latin-1", "replace").strip()[:200]
             raise PeerError(f"{url}: HTTP status {status}, expected a WebSocket. The server says: {said}") from error
-    elif isinstance(error, (InvalidHandshake, InvalidURI)):
+    elif isinstance(error, (InvalidHandshake, InvalidURI)) and not isinstance(error.__cause__, EOFError):
         raise PeerError(f"{url}: no splatpack server: {error}.") from error
     elif isinstance(error, ssl.SSLCertVerificationError):
         raise PeerError(f"{url}: its certificate is not trusted: {error.verify_message}.") from error

@@ -78,6 +78,8 @@ class Middle:
         up = asyncio.create_task(self._pipe(reader, forth, None))
         try:
             await asyncio.wait([down, up], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.cuts += 1
         finally:
             for one in (down, up):
                 one.cancel()
@@ -177,6 +179,17 @@ def test_twenty_clients_with_forced_disconnects_0_lost_0_duplicate(folder: Path)
             return middle.cuts
 
     assert asyncio.run(main()) > 10
+
+
+def test_connections_that_break_in_the_handshake_are_tried_again(folder: Path) -> None:
+    async def main() -> tuple[int, int]:
+        left = [0, 10, 100]
+        async with running(folder) as server:
+            middle = Middle([server], lambda: left.pop(0) if left else None)
+            async with middle():
+                return len([chunk async for chunk in stream(f"{middle.url}/fox")]), middle.cuts
+
+    assert asyncio.run(main()) == (40, 3)
 
 
 def test_a_server_that_stays_away_is_given_up_with_growing_pauses() -> None:

@@ -17,12 +17,12 @@ from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import Gaussians
 
 VIEWS = 64
-"""Cameras of a scene of up to :data:`WORK` / 64 Gaussians."""
+"""Cameras of a scene of up to 100,000 Gaussians."""
 
 FEWEST = 16
 
-WORK = 20_000_000
-"""Gaussians times views: larger scenes get fewer views, down to :data:`FEWEST`."""
+WORK = 64 * 64 * 100_000
+"""Gaussians times the square of the views: larger scenes get fewer views, down to :data:`FEWEST`."""
 
 UNSEEN = 0.001
 """Share of the weight that it would have in the open which a Gaussian keeps when no camera saw it."""
@@ -125,11 +125,11 @@ def survey(
 
 
 def view_count(n: int, most: int = VIEWS) -> int:
-    """Return how many views a scene of ``n`` Gaussians is measured from: ``most`` up to 312,500, then down to 16.
+    """Return how many views a scene of ``n`` Gaussians is measured from: ``most`` up to 100,000, 20 for a million.
 
     It depends on the count and not on the clock, so that the same scene gets the same file everywhere.
     """
-    return min(most, max(FEWEST, WORK // max(n, 1)))
+    return min(most, max(FEWEST, math.isqrt(WORK // max(n, 1))))
 
 
 def in_the_open(scene: Gaussians) -> NDArray[np.float64]:

@@ -103,7 +103,7 @@ def survey(
         any number, and with ``NUMBA_DISABLE_JIT=1``.
     """
     start = time.perf_counter()
-    near = stage(scene).near
+    place = stage(scene)
     planned = _planned(scene, view_count(len(scene), views), cameras, width, height, seed)
     total = np.zeros(len(scene))
     threads = thread_count(threads)
@@ -112,7 +112,7 @@ def survey(
     inside = threads if at_once == 1 else 1
     reach = reaches(scene)
     drawn = 0
-    for one in ordered_map(lambda camera: view_weights(scene, camera, near, reach, inside), planned, at_once):
+    for one in ordered_map(lambda camera: view_weights(scene, camera, place.near, reach, inside), planned, at_once):
         total += one
         drawn += 1
         del one  # not kept while the next view is drawn
@@ -120,7 +120,7 @@ def survey(
             break
     if drawn:
         total /= drawn
-    np.maximum(total, UNSEEN * in_the_open(scene), out=total)
+    np.maximum(total, UNSEEN * in_the_open(scene, place.distance), out=total)
     return Survey(total, drawn, len(planned), time.perf_counter() - start)
 
 
@@ -132,14 +132,14 @@ def view_count(n: int, most: int = VIEWS) -> int:
     return min(most, max(FEWEST, math.isqrt(WORK // max(n, 1))))
 
 
-def in_the_open(scene: Gaussians) -> NDArray[np.float64]:
-    """Return the weight of each Gaussian alone before a camera that sees the bulk of the scene, float64 (N,).
+def in_the_open(scene: Gaussians, distance: float) -> NDArray[np.float64]:
+    """Return the weight of each Gaussian alone before a camera at ``distance`` (scene units), float64 (N,).
 
     pi opacity^2 s0 s1 / distance^2, with the two largest standard deviations: the integral of the squared Gaussian over
     a picture of 60 degrees by 3:4, whose area is the square of its focal length. At most 1, the whole picture.
     """
     out = np.empty(len(scene))
-    least = math.log(math.pi) - 2.0 * math.log(stage(scene).distance)
+    least = math.log(math.pi) - 2.0 * math.log(distance)
     for start in range(0, len(scene), _BLOCK):
         rows = slice(start, start + _BLOCK)
         axes = np.sort(scene.scales[rows].astype(np.float64), axis=1)

@@ -28,7 +28,7 @@ def test_importance_is_the_mean_over_the_views_with_a_floor() -> None:
     plain = np.mean([reference.render(scene, c, near=stage(scene).near).weights for c in views], axis=0) / (40 * 30)
     ours = importance(scene, views=5, width=40, height=30, seed=11)
     assert ours.dtype == np.float64
-    assert np.allclose(ours, np.maximum(plain, 0.001 * in_the_open(scene)), rtol=1e-4, atol=1e-8)
+    assert np.allclose(ours, np.maximum(plain, 0.001 * in_the_open(scene, stage(scene).distance)), rtol=1e-4, atol=1e-8)
     assert (ours > 0).all()
 
 
@@ -46,7 +46,7 @@ def test_in_the_open_is_what_one_gaussian_weighs_face_on() -> None:
     )
     seen = view_weights(one, camera, place.near)
     assert camera.fx == pytest.approx(160 * 3**0.5)
-    assert seen[0] == pytest.approx(in_the_open(one)[0], rel=0.05)
+    assert seen[0] == pytest.approx(in_the_open(one, place.distance)[0], rel=0.05)
 
 
 def test_hidden_gaussians_weigh_little() -> None:
@@ -58,7 +58,7 @@ def test_hidden_gaussians_weigh_little() -> None:
     scene = replace(scene, means=means, opacities=opacities)
     weights = importance(scene, views=6, width=48, height=36)
     assert 0 < weights[8] < 1e-4 * np.median(weights)
-    assert weights[7] == 0.001 * in_the_open(scene)[7]
+    assert weights[7] == 0.001 * in_the_open(scene, stage(scene).distance)[7]
 
 
 def test_large_scenes_get_fewer_views() -> None:
@@ -74,13 +74,15 @@ def test_own_cameras_are_a_half_of_the_views_taken_evenly() -> None:
     taken = [own[i].resized(57, 21) for i in (1, 4, 7)]
     expected = np.mean([view_weights(scene, c, stage(scene).near) for c in automatic + taken], axis=0)
     ours = importance(scene, views=6, width=40, height=30, cameras=own)
-    assert np.allclose(ours, np.maximum(expected, 0.001 * in_the_open(scene)), rtol=1e-12)
+    assert np.allclose(ours, np.maximum(expected, 0.001 * in_the_open(scene, stage(scene).distance)), rtol=1e-12)
     few = importance(scene, views=6, width=40, height=30, cameras=own[:1])
     expected = [
         view_weights(scene, c, stage(scene).near)
         for c in [*encoder_cameras(scene, 5, 40, 30, 7), own[0].resized(57, 21)]
     ]
-    assert np.allclose(few, np.maximum(np.mean(expected, axis=0), 0.001 * in_the_open(scene)), rtol=1e-12)
+    assert np.allclose(
+        few, np.maximum(np.mean(expected, axis=0), 0.001 * in_the_open(scene, stage(scene).distance)), rtol=1e-12
+    )
 
 
 def test_a_time_limit_ends_the_work_and_says_so() -> None:
@@ -91,7 +93,7 @@ def test_a_time_limit_ends_the_work_and_says_so() -> None:
     cut = survey(scene, views=6, width=40, height=30, seconds=0.0, threads=1)
     assert (cut.views, cut.planned) == (1, 6)
     first = view_weights(scene, encoder_cameras(scene, 6, 40, 30, 7)[0], stage(scene).near)
-    assert np.array_equal(cut.weights, np.maximum(first, 0.001 * in_the_open(scene)))
+    assert np.array_equal(cut.weights, np.maximum(first, 0.001 * in_the_open(scene, stage(scene).distance)))
 
 
 def test_threads_do_not_change_a_bit() -> None:
@@ -141,5 +143,5 @@ def test_without_views_the_scene_alone_decides() -> None:
     sigma = np.exp(np.sort(scene.scales.astype(np.float64), axis=1))
     opacity = 1 / (1 + np.exp(-scene.opacities.astype(np.float64)))
     open_ = np.minimum(np.pi * opacity**2 * sigma[:, 1] * sigma[:, 2] / stage(scene).distance ** 2, 1)
-    assert np.allclose(in_the_open(scene), open_)
+    assert np.allclose(in_the_open(scene, stage(scene).distance), open_)
     assert np.allclose(importance(scene, views=0), 0.001 * open_)

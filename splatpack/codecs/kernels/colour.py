@@ -69,8 +69,8 @@ def predict_colour(symbols: NDArray[Any], classes: NDArray[Any], steps: NDArray[
 def restore_colour(values: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any]) -> Int:
     """Inverse of :func:`predict_colour`, in place: the zigzag of residuals becomes symbols times their Q20 steps.
 
-    Return -3 when a symbol leaves [-32767, 32767]. Sums are below 2^48, so that the product with a rounded reciprocal
-    is within 2^-5 / 2 step of (sum + 1/2) / 2 step, which is twice that and more from an integer: its floor is exact.
+    Return -3 when a symbol leaves [-32767, 32767]. Sums are below 2^48, for which quotients by reciprocals are exact
+    (``docs/design/0006-fused-decoder.md``).
     """
     n = values.size
     halves = np.empty(steps.size, np.float64)

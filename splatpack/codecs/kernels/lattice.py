@@ -159,9 +159,8 @@ def decode_positions(
 ) -> Int:
     """Inverse of :func:`quantise_positions`: centres of the sub-cells. ``middle`` are the symbols of the middle axes.
 
-    Return 0, -2 when the bits run out, -3 when a number is not below n^3. A number is below 2 n^3 <= 2^49, so that
-    (v + 1/2) / n is at least 1 / 2 n from an integer, and its product with the rounded 1 / n is within v 2^-52 / n of
-    it: the quotients are exact.
+    Return 0, -2 when the bits run out, -3 when a number is not below n^3. Numbers are below 2^49, for which quotients
+    by reciprocals are exact (``docs/design/0006-fused-decoder.md``).
     """
     cell = lattice[3]
     inverses = np.empty(sides.size, np.float64)

@@ -124,7 +124,7 @@ class Server:
         _tune(writer)
         try:
             await self._serve(reader, writer, address)
-        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, SplatpackError, ssl.SSLError):
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, SplatpackError):
             writer.transport.abort()  # nothing that could be said would be read
         except asyncio.CancelledError:
             writer.transport.abort()

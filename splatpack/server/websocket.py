@@ -60,13 +60,13 @@ class Connection:
         reading = asyncio.create_task(self._read())
         try:
             await self._write(reading)
-        except (TimeoutError, ConnectionError):
+        except (TimeoutError, OSError):
             self._metrics.slow_clients_total += 1
             self.code = self.code or 1006
             self._writer.transport.abort()
         finally:
             reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError, ConnectionError):
+            with contextlib.suppress(asyncio.CancelledError, OSError):
                 await reading
 
     def shut(self, code: int, reason: str) -> None:
@@ -83,7 +83,7 @@ class Connection:
                 break
             try:
                 data = await self._reader.read(READ)
-            except ConnectionError:
+            except OSError:
                 data = b""
             if data:
                 ws.receive_data(data)
@@ -117,7 +117,8 @@ class Connection:
             if data:
                 self._writer.write(data)
             elif self._writer.can_write_eof():
-                self._writer.write_eof()
+                with contextlib.suppress(OSError):  # the client has reset the connection meanwhile
+                    self._writer.write_eof()
 
     async def _write(self, reading: asyncio.Task[None]) -> None:
         """Do what the session says."""

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import struct
+import time
 from pathlib import Path
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
+from splatpack.server import log
 from splatpack.server.app import Server
+from splatpack.server.cache import ChunkCache
+from splatpack.server.metrics import Metrics
+from splatpack.server.registry import Registry
+from splatpack.server.websocket import Connection
 from splatpack.stream import wire
 from splatpack.stream.clientside import Failed, Finished, Opened, Received
+from splatpack.stream.serverside import ServerSession
 from tests.test_server.harness import Talk, closing, http, running, socket
 from tests.test_stream.net import view
 
@@ -271,3 +282,54 @@ def test_the_cache_is_bounded(folder: Path) -> None:
             assert server.cache.misses > 13
 
     asyncio.run(main())
+
+
+class Reset:
+    """A writer whose peer has reset the connection."""
+
+    def write(self, data: bytes) -> None:
+        pass
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        raise OSError(107, "Transport endpoint is not connected")
+
+
+def test_a_reset_while_the_end_is_sent_is_no_failure(folder: Path) -> None:
+    async def main() -> None:
+        registry, ws = Registry([str(folder / "fox.spk")]), ServerProtocol(state=State.OPEN)
+        session = ServerSession(registry.lookup, time.monotonic)
+        connection = Connection(
+            asyncio.StreamReader(), Reset(), ws, session, registry, ChunkCache(0), Metrics(),  # type: ignore[arg-type]
+            send_timeout=1.0, close_timeout=1.0,
+        )  # fmt: skip
+        ws.receive_eof()
+        connection._flush()
+        registry.close()
+
+    asyncio.run(main())
+
+
+def test_clients_that_reset_their_connections_leave_no_trace(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr(log.LOGGER, "exception", lambda *args: failures.append(args))
+
+    async def rude(server: Server, step: int) -> None:
+        async with socket(server) as ws:
+            talk = Talk(ws)
+            talk.session.open("fox", 0)
+            talk.session.send(wire.Want(0))
+            await talk.until([Opened, Received][step % 2])
+            sock = ws.transport.get_extra_info("socket")
+            sock.setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+            ws.transport.abort()
+
+    async def main() -> None:
+        async with running(folder) as server:
+            await asyncio.gather(*(rude(server, i) for i in range(20)))
+            assert await whole(server) == list(range(12))
+
+    asyncio.run(main())
+    assert failures == []

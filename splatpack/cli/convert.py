@@ -24,12 +24,13 @@ READ_FRAMES = (*_targets.FRAMES, "unknown")
 @click.argument("output", metavar="OUT")
 @_options.force
 @click.option("--frame", type=click.Choice(READ_FRAMES), help="The frame that the input is in, if not its format's.")
+@click.option("--time", "when", type=float, metavar="T", help="Which frame of a moving scene. Default: 0, the first.")
 @_targets.options
 @click.option("--to", metavar="EXT", help="Format of each file, where OUT is a folder: .ply, .spz, .spk, ...")
 @_options.max_memory
 def _run(
     console: Console, sources: tuple[str, ...], output: str, *, force: bool, frame: str | None,
-    output_frame: str | None, spz_version: int | None, to: str | None, max_memory: int | None,
+    when: float | None, output_frame: str | None, spz_version: int | None, to: str | None, max_memory: int | None,
 ) -> None:  # fmt: skip
     """Convert a scene to the format that the extension of OUT names; what it cannot hold is said.
 
@@ -43,7 +44,7 @@ def _run(
 
     def one(source: str, target: Path, progress: Callback | None) -> dict[str, Any]:
         return convert_file(
-            source, target, force=force, frame=frame, output_frame=output_frame, spz_version=spz_version,
+            source, target, force=force, frame=frame, when=when, output_frame=output_frame, spz_version=spz_version,
             limits=limits, threads=console.threads, progress=progress,
         )  # fmt: skip
 
@@ -62,8 +63,8 @@ def _run(
 
 
 def convert_file(
-    source: str, target: Path, *, force: bool, frame: str | None, output_frame: str | None, spz_version: int | None,
-    limits: Limits, threads: int | None, progress: Callback | None,
+    source: str, target: Path, *, force: bool, frame: str | None, when: float | None, output_frame: str | None,
+    spz_version: int | None, limits: Limits, threads: int | None, progress: Callback | None,
 ) -> dict[str, Any]:  # fmt: skip
     """Convert one file; return the values of ``--json``."""
     from splatpack.container.atomic import refuse_existing
@@ -83,7 +84,7 @@ def convert_file(
         )
     if progress:
         progress("reading", 0, 1)
-    scene, warnings = _read(source, frame, limits, threads)
+    scene, warnings = _read(source, frame, when, limits, threads)
     if progress:
         progress("writing", 0, 1)
     if to_spk:
@@ -106,18 +107,23 @@ def _bytes_of(path: Path) -> int:
     return sum(p.stat().st_size for p in path.iterdir() if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
-def _read(source: str, frame: str | None, limits: Limits, threads: int | None) -> tuple[Gaussians, list[str]]:
+def _read(
+    source: str, frame: str | None, when: float | None, limits: Limits, threads: int | None
+) -> tuple[Gaussians, list[str]]:
     """Return a scene that can be drawn, and what its reader or the repair left out."""
     from splatpack.formats.detect import detect
     from splatpack.formats.registry import read_scene
     from splatpack.scene.validate import validate
 
     if detect(source) == "spk" or Path(source).suffix.lower() == ".spk":
+        from splatpack.errors import UsageError
         from splatpack.pack.api import read
 
+        if when is not None:
+            raise UsageError(f"--time: {source} is a .spk of a still scene.")
         scene = read(source, limits=limits, threads=threads)
         return (scene if frame is None else replace(scene, frame=frame)), []
-    scene, found = validate(read_scene(source, limits=limits, frame=frame))
+    scene, found = validate(read_scene(source, limits=limits, frame=frame, time=when))
     notes = scene.metadata.get("source", {}).get("notes", [])
     return scene, [*notes, *([] if found.clean else [f"{found.summary()}."])]
 

@@ -20,8 +20,9 @@ __all__ = ["FORMATS", "Format", "read_scene", "readable", "target_format", "writ
 
 
 def read_scene(
-    path: str | os.PathLike[str], *, limits: Limits | None = None, normalise: bool = True, frame: str | None = None
-) -> Gaussians:
+    path: str | os.PathLike[str], *, limits: Limits | None = None, normalise: bool = True, frame: str | None = None,
+    time: float | None = None,
+) -> Gaussians:  # fmt: skip
     """Read a scene from a file (or folder) of any foreign format, told by its content.
 
     Parameters
@@ -35,6 +36,8 @@ def read_scene(
     frame : str, optional
         The frame that the numbers of the file are in, when the convention of its format does not hold. Nothing is
         turned: this is what the scene is said to be in.
+    time : float, optional
+        Which frame of a moving scene. Default: the first.
 
     Returns
     -------
@@ -46,7 +49,7 @@ def read_scene(
     UnsupportedError
         The format is not known or not read here. ``.spk`` is not: that is ``splatpack.read``.
     UsageError
-        There is no such frame.
+        There is no such frame, or a time was given for a scene that does not move.
     CorruptError, LimitError, StorageError
         As the reader of the format says.
     """
@@ -62,7 +65,10 @@ def read_scene(
             f"{name}: {what}, which this version cannot read; it reads {titles(readable())} and .spk. "
             "Convert the file first."
         )
-    scene: Gaussians = _load(entry.reader)(path, limits=limits, normalise=normalise)
+    if time is not None and not entry.moving:
+        raise UsageError(f"{name}: time {time:g}, but a {entry.title} scene does not move.")
+    when = {} if time is None else {"time": time}
+    scene: Gaussians = _load(entry.reader)(path, limits=limits, normalise=normalise, **when)
     return scene if frame is None else replace(scene, frame=frame)
 
 

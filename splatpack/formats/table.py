@@ -34,6 +34,8 @@ class Format:
         A scene is a folder of files.
     frames : tuple of str
         The frames that such files are in; the first is the one that the writer turns a scene to if it is in none.
+    moving : bool
+        A file is a moving scene: its reader also takes ``time``.
     sh_degree : int
         Highest SH degree that a file can hold.
     antialiased, surfels, extras : bool
@@ -51,6 +53,7 @@ class Format:
     settings: tuple[str, ...] = ()
     folder: bool = False
     frames: tuple[str, ...] = ("rdf",)
+    moving: bool = False
     sh_degree: int = 3
     antialiased: bool = False
     surfels: bool = False
@@ -104,7 +107,12 @@ FORMATS: dict[str, Format] = {
         Format("gltf", "glTF", (".glb", ".gltf"), (b"glTF",)),
         Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz"), (b"PXR-USDC", b"#usda")),
         Format("rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC")),
-        Format("splatv", "splaTV", (".splatv",), (b"\x4b\x67\x00\x00",)),
+        Format(
+            "splatv", "splaTV", (".splatv",), (b"\x4b\x67\x00\x00",), _module("splatv", "read_splatv"),
+            _module("splatv", "write_splatv"), moving=True, sh_degree=0,
+            limits="reads one frame (--time), writes a still scene: rotation and scale float16, colour in 0..1 and "
+            "alpha 8 bits",
+        ),
         Format("4dgs", "4DGS container", (".4dgs",), (b"\x894DGS1\r\n",)),
         Format("splat4d", "splat4d", (".splat4d",), (b"SP4D",)),
         Format("checkpoint", "PyTorch checkpoint", (".pt", ".pth", ".ckpt")),

@@ -175,6 +175,17 @@ def test_a_folder_that_is_a_scene(cli: Runner, tmp_path: Path) -> None:
     assert values["bytes_in"] == sum(len(data) for data in GOOD.values())
 
 
+def test_a_frame_of_a_moving_scene(cli: Runner, folder: Path) -> None:
+    from tests.test_formats.test_splatv import GOOD
+
+    (folder / "m.splatv").write_bytes(GOOD)
+    values = cli("convert", folder / "m.splatv", folder / "out.ply", "--time", 0.5, "--json").json
+    assert values["n"] == 1
+    assert values["warnings"][0].startswith("a moving scene: the 1 of 1")
+    for source in ("scene.ply", "scene.spk"):
+        assert cli("convert", folder / source, folder / "x.ply", "--time", 0.5).status == 2
+
+
 def test_sources_and_targets(many: Path) -> None:
     assert sources_of((str(many / "s0.ply"),)) is None
     assert sources_of((str(many),)) == sorted(str(many / f"s{i}{e}") for i, e in enumerate((".ply", ".spz", ".splat")))

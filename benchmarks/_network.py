@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from splatpack.stream import wire
+from splatpack.stream.actions import Load, Send, SessionLimits, Wait
 from splatpack.stream.clientside import ClientSession, Event
 from splatpack.stream.index import SceneIndex
-from splatpack.stream.serverside import Load, Send, ServerSession, SessionLimits, Wait
+from splatpack.stream.serverside import ServerSession
 
 PACKET = 1460
 KERNEL = 128 << 10

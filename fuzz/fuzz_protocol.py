@@ -13,7 +13,7 @@ import numpy as np
 from fuzz._common import mutate, run
 from splatpack.errors import CorruptError, LimitError, PeerError, UnsupportedError
 from splatpack.stream import wire
-from splatpack.stream.serverside import Close, Load, Send
+from splatpack.stream.actions import Close, Load, Send
 from tests.test_stream.net import Pair, spk, view
 
 SCENES = {"flat": spk(5, size=2000), "paged": spk(600, size=20)}

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
 import socket
-import ssl
 import time
 
 from websockets.http11 import Request as WebSocketRequest
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from splatpack.errors import SplatpackError, StorageError, UsageError
+from splatpack.errors import SplatpackError
 from splatpack.server import auth, http, log
 from splatpack.server.cache import ChunkCache
 from splatpack.server.config import ServerConfig
 from splatpack.server.metrics import Metrics
 from splatpack.server.registry import Registry
 from splatpack.server.request import HEAD_MAX, BadRequestError, Request, parse, response_head
+from splatpack.server.sockets import host_of, linger, listen, tls_context, tune
 from splatpack.server.websocket import Connection
 from splatpack.stream.serverside import ServerSession
 from splatpack.stream.wire import AGENT, CONTROL_MAX, SUBPROTOCOL
 
-BUFFER = 64 << 10
-"""Bytes that lie between the scheduler and the wire, at most, in the transport and again in the kernel."""
-_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 RESTART = 1012
 LINGER = 1.0
 """Seconds for a client that is refused to read why: closing over what it still sends would reset the connection."""
@@ -61,12 +57,12 @@ class Server:
     @property
     def url(self) -> str:
         """Where WebSocket clients connect; a scene's name may follow after a slash."""
-        return f"{'wss' if self.config.tls_cert else 'ws'}://{_host(self.address)}"
+        return f"{'wss' if self.config.tls_cert else 'ws'}://{host_of(self.address)}"
 
     @property
     def viewer(self) -> str:
         """Where browsers go."""
-        return f"{'https' if self.config.tls_cert else 'http'}://{_host(self.address)}/"
+        return f"{'https' if self.config.tls_cert else 'http'}://{host_of(self.address)}/"
 
     async def start(self, listener: socket.socket | None = None) -> None:
         """Listen.
@@ -121,7 +117,7 @@ class Server:
         self._tasks[task] = writer
         self.metrics.connections += 1
         self.metrics.connections_total += 1
-        _tune(writer)
+        tune(writer)
         try:
             await self._serve(reader, writer, address)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, SplatpackError):
@@ -244,73 +240,3 @@ class Server:
                 bytes=session.counters.bytes, seconds=round(time.monotonic() - begin, 3),
                 reason=session.close.reason if session.close else "",
             )  # fmt: skip
-
-
-async def linger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
-    """Half-close, then discard what still comes until the client closes or the time is over."""
-    with contextlib.suppress(TimeoutError, ConnectionError, OSError):
-        async with asyncio.timeout(seconds):
-            await writer.drain()
-            if writer.can_write_eof():
-                writer.write_eof()
-            while await reader.read(HEAD_MAX):
-                pass
-
-
-def listen(config: ServerConfig, *, shared: bool = False) -> socket.socket:
-    """Return a bound socket; ``shared`` lets other processes bind the same port.
-
-    Raises
-    ------
-    StorageError
-    """
-    try:
-        family, kind, proto, _, place = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise StorageError(f"{config.host}: no address of this machine: {error.strerror or error}.") from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.bind(place)
-    except OSError as error:
-        sock.close()
-        where = f"{config.host}:{config.port}"
-        raise StorageError(
-            f"{where}: {error.strerror or error}. Choose another --port, or 0 for a free one."
-        ) from error
-    sock.setblocking(False)
-    return sock
-
-
-def tls_context(config: ServerConfig) -> ssl.SSLContext | None:
-    """Return the TLS settings, or None.
-
-    Raises
-    ------
-    UsageError
-        Certificate and key do not fit.
-    """
-    if not config.tls_cert:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(config.tls_cert, config.tls_key)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"{config.tls_cert}, {config.tls_key}: no certificate and key: {error}.") from error
-    return context
-
-
-def _tune(writer: asyncio.StreamWriter) -> None:
-    """Keep what lies between the scheduler and the wire small, or a new view waits behind megabytes of the old one."""
-    writer.transport.set_write_buffer_limits(BUFFER, BUFFER // 4)
-    sock = writer.get_extra_info("socket")
-    if sock is not None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, BUFFER)
-
-
-def _host(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

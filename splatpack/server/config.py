@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from splatpack.errors import StorageError, UsageError
-from splatpack.stream.serverside import SessionLimits
+from splatpack.stream.actions import SessionLimits
 
 ENVIRONMENT = "SPLATPACK_SERVE_"
 """``SPLATPACK_SERVE_PORT`` and so on; lists are separated by commas."""
@@ -44,7 +44,7 @@ class ServerConfig:
         Seconds for a request's head, between requests, for a client to read what is buffered, for the closing
         handshake, and for what is under way when the server stops.
     hello, idle, views, messages, streams, wanted, bytes_per_second
-        As :class:`splatpack.stream.serverside.SessionLimits`; ``bytes_per_second`` 0 is no limit.
+        As :class:`splatpack.stream.actions.SessionLimits`; ``bytes_per_second`` 0 is no limit.
     log : str
         ``json``, ``text`` or ``off``: lines on stderr.
     """

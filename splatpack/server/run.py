@@ -16,9 +16,10 @@ from typing import IO, Any
 
 from splatpack.errors import StorageError
 from splatpack.server import log
-from splatpack.server.app import Server, listen, tls_context
+from splatpack.server.app import Server
 from splatpack.server.config import ServerConfig
 from splatpack.server.registry import Registry
+from splatpack.server.sockets import listen, tls_context
 
 STOP = (signal.SIGTERM, signal.SIGINT)
 RESPAWN = 1.0

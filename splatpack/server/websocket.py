@@ -20,7 +20,8 @@ from splatpack.server.cache import ChunkCache
 from splatpack.server.metrics import Metrics
 from splatpack.server.registry import Registry
 from splatpack.stream import wire
-from splatpack.stream.serverside import Close, Load, Send, ServerSession, Wait
+from splatpack.stream.actions import Close, Load, Send, Wait
+from splatpack.stream.serverside import ServerSession
 
 READ = 16 << 10
 

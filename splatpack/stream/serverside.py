@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from splatpack.errors import PeerError
 from splatpack.stream import priority, wire
+from splatpack.stream.actions import Close, Counters, Load, Send, SessionLimits, Wait
 from splatpack.stream.index import SceneIndex, unpack_have
 from splatpack.stream.pace import Bucket
 from splatpack.stream.scheduler import Scheduler
@@ -25,68 +26,6 @@ TEXT, AUTH, TIMEOUT, VERSION, LIMIT, RATE = 1003, 4401, 4408, 4409, 4413, 4429
 REPLIES_MAX = 256
 FREE_CREDIT = 16 << 10
 """A CREDIT that raises the limit by so many bytes does not count as a message."""
-
-
-@dataclass(frozen=True)
-class SessionLimits:
-    """What one connection may do.
-
-    Attributes
-    ----------
-    hello, idle : float
-        Seconds until HELLO must have come, and without any message at all.
-    views, views_used : float
-        VIEW messages per second that are accepted, and that are acted on.
-    messages : float
-        Control messages per second; twice as many at once.
-    streams, wanted : int
-        Open streams, and items that may wait in WANT.
-    bytes_per_second : float or None
-        CHUNK bytes to one client.
-    """
-
-    hello: float = 5.0
-    idle: float = 120.0
-    views: float = 60.0
-    views_used: float = 20.0
-    messages: float = 200.0
-    streams: int = 16
-    wanted: int = 65536
-    bytes_per_second: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send one message."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Fetch an item's bytes, which hash to ``digest``, then call ``loaded`` or ``failed``."""
-
-    scene: SceneIndex
-    sid: int
-    item: int
-    offset: int
-    length: int
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Nothing to do before ``until`` (None: before something is received)."""
-
-    until: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """Close the connection."""
-
-    code: int
-    reason: str
 
 
 @dataclass
@@ -105,17 +44,6 @@ class _Transfer:
     data: bytes
     seq: int
     offset: int = 0
-
-
-@dataclass
-class Counters:
-    """What a session did, for metrics and logs."""
-
-    received: int = 0
-    views: int = 0
-    chunks: int = 0
-    bytes: int = 0
-    errors: int = field(default=0)
 
 
 class ServerSession:

@@ -13,9 +13,10 @@ from splatpack.container.reader import ContainerReader
 from splatpack.container.source import MemorySource
 from splatpack.container.writer import ContainerWriter
 from splatpack.stream import wire
+from splatpack.stream.actions import Close, Load, Send, SessionLimits, Wait
 from splatpack.stream.clientside import ClientSession, Event, Received
 from splatpack.stream.index import SceneIndex
-from splatpack.stream.serverside import Close, Load, Send, ServerSession, SessionLimits, Wait
+from splatpack.stream.serverside import ServerSession
 
 
 class Clock:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from splatpack.stream import wire
+from splatpack.stream.actions import Close, Load, Send, SessionLimits, Wait
 from splatpack.stream.clientside import Event, Received
-from splatpack.stream.serverside import Close, Load, Send, ServerSession, SessionLimits, Wait
+from splatpack.stream.serverside import ServerSession
 from tests.test_stream.net import Clock, Pair, index, spk, view
 
 SCENES = {"flat": spk(9, size=3000), "paged": spk(600, size=30)}

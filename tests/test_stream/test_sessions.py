@@ -13,11 +13,12 @@ from splatpack.container.reader import ContainerReader
 from splatpack.container.source import MemorySource
 from splatpack.errors import CorruptError, PeerError
 from splatpack.stream import wire
+from splatpack.stream.actions import Close, Load, Send, SessionLimits, Wait
 from splatpack.stream.clientside import RETRIES, ClientSession, Failed, Finished, Opened, Received, Welcomed
 from splatpack.stream.index import pack_have
 from splatpack.stream.mirror import Mirror
 from splatpack.stream.pace import WINDOW_MAX, WINDOW_MIN, Bucket, Window
-from splatpack.stream.serverside import REPLIES_MAX, Close, Load, Send, ServerSession, SessionLimits, Wait
+from splatpack.stream.serverside import REPLIES_MAX, ServerSession
 from tests.test_stream.net import Clock, Pair, chunks, index, spk, view
 
 SCENE = spk()

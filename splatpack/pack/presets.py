@@ -18,7 +18,7 @@ BASE_STEPS: Mapping[str, float] = {
     "opacity": 0.25,  # logit
     "colour": 0.04,  # sh0, luma and chroma
     "sh": 0.0675,  # shN, luma and chroma
-    "position": 0.19,  # of the median middle axis of the scene
+    "position": 0.16,  # of the median middle axis of the scene
 }
 """Steps at q = 1, from one-at-a-time probes on rendered quality (docs/design/0004-splat-codec.md)."""
 

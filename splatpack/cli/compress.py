@@ -21,35 +21,40 @@ ATTRIBUTES = ("means", "scales", "quats", "opacities", "sh0", "shN")
 STEPS = ("scale", "rotation", "opacity", "colour", "sh", "position")
 
 
-class Prune(click.ParamType[str | float]):
-    """``auto``, ``off``, or a share from 0 to 1."""
+class AutoOff(click.ParamType[str | float]):
+    """``auto``, ``off``, or a number."""
 
-    name = "prune"
+    def __init__(self, name: str, what: str, below: float) -> None:
+        self.name, self._what, self._below = name, what, below
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
-        """Return the word or the share."""
+        """Return the word or the number."""
         if value in ("auto", "off"):
             return str(value)
         try:
-            share = float(value)
+            number = float(value)
         except ValueError:
-            share = -1.0
-        if not 0 <= share < 1:
-            self.fail(f"{value!r}, expected auto, off, or a share of at least 0 and below 1", param, ctx)
-        return share
+            number = -1.0
+        if not 0 <= number < self._below:
+            self.fail(f"{value!r}, expected auto, off, or {self._what}", param, ctx)
+        return number
 
 
 def _quality(fn: Callable[..., None]) -> Callable[..., None]:
     """Add the options that say how a scene is coded."""
     unit = click.FloatRange(0, 64, min_open=True)
     pair = _options.Setting()
-    auto = "Share of the least important Gaussians that is dropped; auto: the preset's."
+    prune = AutoOff("prune", "a share of at least 0 and below 1", 1.0)
+    refine = AutoOff("refine", "seconds", 1e6)
+    drop = "Share of the least important Gaussians that is dropped; auto: what suits the quality."
+    refit = "Refit what is left to renders of the original; auto: with medium and small. Seconds: not reproducible."
     add = click.option
     options = (
-        add("--preset", type=click.Choice(PRESETS), default="high", show_default=True, help="How fine."),
-        add("--quality", type=unit, metavar="Q", help="Multiplies all steps: smaller is finer. high is 0.45."),
+        add("--preset", type=click.Choice(PRESETS), default="high", show_default=True, help="The quality to reach."),
+        add("--quality", type=unit, metavar="Q", help="Take these steps, no search: smaller is finer."),
         add("--step", "steps", type=pair, multiple=True, help=f"One step: {', '.join(STEPS)}. Repeatable."),
-        add("--prune", type=Prune(), default="auto", metavar="auto|off|FRACTION", show_default=True, help=auto),
+        add("--prune", type=prune, default="auto", metavar="auto|off|FRACTION", show_default=True, help=drop),
+        add("--refine", type=refine, default="auto", metavar="auto|off|SECONDS", show_default=True, help=refit),
         add("--sh-degree", type=click.IntRange(0, 3), metavar="N", help="Drop spherical harmonics above this degree."),
         add("--lossless", is_flag=True, help="Bit-exact floats, exactly as they are stored."),
         add("--keep-order", is_flag=True, help="Keep the order of the rows (with --lossless)."),
@@ -143,7 +148,7 @@ def _target(source: str, output: str | None) -> Path:
 def _settings(
     *, preset: str, quality: float | None, steps: tuple[tuple[str, float], ...], prune: str | float,
     sh_degree: int | None, lossless: bool, keep_order: bool, exact: tuple[str, ...],
-    max_error: tuple[tuple[str, float], ...], cameras: str | None,
+    max_error: tuple[tuple[str, float], ...], cameras: str | None, refine: str | float
 ) -> Settings:  # fmt: skip
     """Return the encoder's settings, refusing options that contradict each other."""
     from splatpack.errors import UsageError
@@ -154,7 +159,7 @@ def _settings(
             raise UsageError(
                 "--lossless goes with no --quality, --step, --prune, --sh-degree, --max-error or --cameras."
             )
-        return settings("near-lossless", exact=ATTRIBUTES, keep_order=keep_order, prune=0.0, name="lossless")
+        return settings("near-lossless", exact=ATTRIBUTES, keep_order=keep_order, goal=None, name="lossless")
     changes: dict[str, Any] = {
         "steps": dict(steps),
         "exact": exact,
@@ -168,8 +173,12 @@ def _settings(
         changes["cameras"] = tuple(read_cameras(cameras))
     if quality is not None:
         changes["q"] = quality
+    if quality is not None or steps or exact or max_error:
+        changes["goal"] = None
     if prune != "auto":
         changes["prune"] = 0.0 if prune == "off" else float(prune)
+    if refine != "auto":
+        changes["refine"], changes["refine_seconds"] = 0, 0.0 if refine == "off" else float(refine)
     both = set(exact) & set(changes["max_error"])
     if both:
         raise UsageError(f"--exact and --max-error both name {', '.join(sorted(both))}. Choose one.")

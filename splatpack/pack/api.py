@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splatpack.container.atomic import atomic_write, refuse_existing
 from splatpack.container.reader import ContainerReader
+from splatpack.container.source import MemorySource
 from splatpack.container.writer import rewrite
 from splatpack.errors import InvalidSceneError, UsageError
-from splatpack.fit.importance import importance
 from splatpack.formats.detect import detect
 from splatpack.formats.registry import read_scene, write_scene
 from splatpack.limits import Limits
 from splatpack.pack.decode import Box, decode
-from splatpack.pack.encode import EncodeReport, Progress, encode
-from splatpack.pack.presets import Settings, settings
-from splatpack.pack.rate import SIZE_TOLERANCE, search_psnr, search_size
+from splatpack.pack.encode import EncodeReport, Progress, encode, weigh
+from splatpack.pack.presets import Goal, Settings, settings
+from splatpack.pack.rate import REACH, SIZE_TOLERANCE, Trial, search_goal, search_size
 from splatpack.render.compare import CompareReport, compare
 from splatpack.render.views import EVALUATION_SEED
 from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
@@ -213,68 +212,120 @@ def write_with(
     target = Path(path)
     refuse_existing(target, force)
     report = WriteReport(output=str(target), n_in=len(scene), n_out=len(scene), bytes_in=scene.nbytes)
+    wanted = _wanted(how, target_size, target_psnr)
     with atomic_write(target, force=force) as file:
-        if target.suffix.lower() == ".spk":
-            weights, how = _search(scene, how, target_size, target_psnr, report, threads, progress)
-            _write_spk(scene, file, how, weights, report, target.parent, measure, threads, progress)
-        else:
+        if target.suffix.lower() != ".spk":
             report.warnings += write_scene(file, scene, target.name)
+        elif wanted is None:
+            _write_once(scene, file, how, report, target.parent, measure, threads, progress)
+        else:
+            found = _search(scene, how, wanted, report, threads, progress)
+            with ContainerReader(MemorySource(found.data)) as reader:
+                _finish(scene, reader, file, report, target.parent, measure, threads, progress)
+    _keep_promise(report, wanted)
     report.bytes_out = target.stat().st_size
     report.seconds = time.perf_counter() - start
     return report
 
 
-def _search(
-    scene: Gaussians, how: Settings, target_size: int | None, target_psnr: float | None, report: WriteReport,
-    threads: int | None, progress: Progress | None,
-) -> tuple[NDArray[np.float64] | None, Settings]:  # fmt: skip
-    """Return the importance (None: not measured yet) and the settings that meet the target, if there is one."""
+def _wanted(how: Settings, target_size: int | None, target_psnr: float | None) -> Goal | int | None:
+    """Return the quality or the size to look for, None for the settings as they are."""
     if target_size is None and target_psnr is None:
-        return None, how
+        return how.goal
     if target_size is not None and target_psnr is not None:
         raise UsageError("a target size and a target PSNR at once: choose one.")
     if how.keep_order or how.steps or len(how.exact) == len(ATTRIBUTES):
         raise UsageError("a target needs steps that are free: no single steps, no lossless mode.")
+    return target_size if target_psnr is None else Goal(target_psnr, 0.0)
+
+
+def _search(
+    scene: Gaussians, how: Settings, wanted: Goal | int, report: WriteReport, threads: int | None,
+    progress: Progress | None,
+) -> Trial:  # fmt: skip
+    """Return the file that meets the target, if there is one."""
     before = time.perf_counter()
     if progress:
         progress("search", 0, 1)
-    weights = importance(scene, views=how.importance_views, cameras=how.cameras, threads=threads)
-    if target_size is not None:
-        room = target_size - QUALITY_BYTES
-        found = search_size(scene, weights, how, room, threads)
-        if found.walked and max(t["bytes"] for t in found.walked) < (1 - SIZE_TOLERANCE) * room:
+    weights = weigh(scene, how, threads)
+    if isinstance(wanted, int):
+        room = max(wanted - QUALITY_BYTES, 1)
+        found = search_size(scene, weights, how, room, threads=threads, progress=progress)
+        if len(found.found.data) < (1 - SIZE_TOLERANCE) * room:
             report.warnings.append(
-                f"target size {target_size:,} bytes: the finest steps need no more than the file has."
+                f"target size {wanted:,} bytes: nothing between this and the next larger trial fits."
             )
+    elif wanted is how.goal:
+        found = search_goal(
+            scene, weights, how, wanted.raised(*PROMISE), tolerance=1.0, finest=how.q / REACH, threads=threads,
+            progress=progress,
+        )  # fmt: skip
     else:
-        found = search_psnr(scene, weights, how, float(target_psnr or 0.0), threads)
+        found = search_goal(
+            scene, weights, how, wanted.raised(MARGIN, 0.0), tolerance=0.25, threads=threads, progress=progress
+        )
+        best = found.found.psnr_mean or 0.0
+        if best < wanted.psnr_mean:
+            raise UsageError(
+                f"target PSNR {wanted.psnr_mean:g} dB: the finest steps reach {best:.1f} dB. Use --lossless."
+            )
     report.search = found.walked
     report.stages.append(("search", time.perf_counter() - before))
-    return weights, found.settings
+    _note(report, found.found.report, how)
+    return found.found
 
 
-def _write_spk(
-    scene: Gaussians, file: BinaryIO, how: Settings, weights: NDArray[np.float64] | None, report: WriteReport,
-    folder: Path, measure: bool, threads: int | None, progress: Progress | None,
+def _write_once(
+    scene: Gaussians, file: BinaryIO, how: Settings, report: WriteReport, folder: Path, measure: bool,
+    threads: int | None, progress: Progress | None,
 ) -> None:  # fmt: skip
     """Encode to ``file``; with ``measure`` to a draft first, whose quality then goes into the metadata."""
     spool = str(folder)
     if not measure:
-        _note(report, encode(scene, file, how, threads=threads, progress=progress, spool=spool, weights=weights), how)
+        _note(report, encode(scene, file, how, threads=threads, progress=progress, spool=spool), how)
         return
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".draft") as draft:
-        made = encode(scene, draft, how, threads=threads, progress=progress, spool=spool, weights=weights)  # type: ignore[arg-type]
+        made = encode(scene, draft, how, threads=threads, progress=progress, spool=spool)  # type: ignore[arg-type]
         draft.flush()
         _note(report, made, how)
+        with ContainerReader.open(draft.name) as reader:
+            _finish(scene, reader, file, report, folder, measure, threads, progress)
+
+
+def _finish(
+    scene: Gaussians, reader: ContainerReader, file: BinaryIO, report: WriteReport, folder: Path, measure: bool,
+    threads: int | None, progress: Progress | None,
+) -> None:  # fmt: skip
+    """Copy what was encoded to ``file``, with its quality in the metadata where that is measured."""
+    meta = dict(reader.meta)
+    if measure:
         before = time.perf_counter()
         if progress:
             progress("measure", 0, 1)
-        with ContainerReader.open(draft.name) as reader:
-            quality = compare(scene, decode(reader, threads=threads), threads=threads)
-            report.psnr_mean, report.psnr_min, report.ssim_mean = quality.psnr_mean, quality.psnr_min, quality.ssim_mean
-            rewrite(reader, {**reader.meta, "quality": _quality(quality)}, file, spool)
+        quality = compare(scene, decode(reader, threads=threads), threads=threads)
+        report.psnr_mean, report.psnr_min, report.ssim_mean = quality.psnr_mean, quality.psnr_min, quality.ssim_mean
+        meta["quality"] = _quality(quality)
         report.stages.append(("measure", time.perf_counter() - before))
+    rewrite(reader, meta, file, str(folder))
 
+
+def _keep_promise(report: WriteReport, wanted: Goal | int | None) -> None:
+    """Warn when the views by which the file is judged show less than the goal."""
+    if not isinstance(wanted, Goal) or report.psnr_mean is None or report.psnr_min is None:
+        return
+    if report.psnr_mean < wanted.psnr_mean or report.psnr_min < wanted.psnr_min:
+        worst = f" and {wanted.psnr_min:g} dB in the worst view" if wanted.psnr_min else ""
+        report.warnings.append(
+            f"{wanted.psnr_mean:g} dB in the mean{worst} were wanted; views that no search has seen show "
+            f"{report.psnr_mean:.1f} and {report.psnr_min:.1f} dB."
+        )
+
+
+PROMISE = 0.4, 1.0
+"""What a search adds to the mean and the worst PSNR of a preset's goal, dB, since other views will judge."""
+
+MARGIN = 0.25
+"""What it adds to a PSNR that is asked for, dB: the unseen cameras differ from its own by about as much."""
 
 QUALITY_BYTES = 160
 """What the measured quality takes in the metadata, at most."""

@@ -139,11 +139,11 @@ def encode(
         raise UsageError(f"keep_order: {', '.join(lossy)} would be coded in spatial order. Make every attribute exact.")
     w = _importance(scene, settings, lossy, weights, threads, clock)
     if lossy:
-        keep = layout.keep_important(w, settings.prune, settings.spare)
+        keep = layout.keep_important(w, settings.prune or 0.0, settings.spare)
         scene, w = scene.take(keep), w[keep]
     clock.done("importance")
     plan = quantisers(scene, settings, lossy, w)
-    if settings.refine or settings.refine_seconds:
+    if settings.refined:
         scene = _refined(plan, original, report, threads, clock)
         clock.done("refine")
     plan = _ready(plan, scene)
@@ -192,9 +192,14 @@ def _importance(
         if weights.shape != (len(scene),):
             raise UsageError(f"weights: shape {weights.shape}, expected ({len(scene)},).")
         return weights
-    if not lossy or settings.importance_views == 0:
-        return np.full(len(scene), layout.TYPICAL_ERROR / len(scene))
     clock.tick("importance", 0, 1)
+    return weigh(scene, settings if lossy else replace(settings, importance_views=0), threads)
+
+
+def weigh(scene: Gaussians, settings: Settings, threads: int | None = None) -> NDArray[np.float64]:
+    """Return the importance of each Gaussian as :func:`encode` measures it, float64 (N,)."""
+    if settings.importance_views == 0:
+        return np.full(len(scene), layout.TYPICAL_ERROR / len(scene))
     return importance(scene, views=settings.importance_views, cameras=settings.cameras, threads=threads)
 
 
@@ -341,7 +346,8 @@ def _metadata(plan: Plan, profile: Profile, report: EncodeReport) -> dict[str, A
         "encoder": {
             "preset": settings.name,
             "q": float(settings.q),
-            "prune": float(settings.prune),
+            "prune": round(1 - report.n_out / report.n_in, 4),
+            "refine": report.refine_iterations,
             "n_in": report.n_in,
             "steps": {k: float(v) for k, v in sorted(settings.steps.items())},
             "exact": sorted(settings.exact),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import splatpack
 from splatpack.errors import ChecksumError
 from splatpack.formats.ply import read_ply, write_ply
+from splatpack.pack.api import QUALITY_BYTES
 from splatpack.pack.verify import VerifyReport
 from splatpack.render.views import orbit_cameras
 from splatpack.scene.gaussians import ATTRIBUTES
@@ -30,7 +32,9 @@ def test_json(cli: Runner, folder: Path) -> None:
     values = done.json
     assert set(values) >= KEYS
     assert (values["input"], values["output"]) == (str(source), str(target))
-    assert (values["n_in"], values["n_out"], values["preset"]) == (COUNT, COUNT, "high")
+    assert (values["n_in"], values["preset"]) == (COUNT, "high")
+    assert 0 < values["n_out"] <= COUNT
+    assert values["search"][-1]["bytes"] <= values["bytes_out"] <= values["search"][-1]["bytes"] + QUALITY_BYTES
     assert (values["bytes_in"], values["bytes_out"]) == (source.stat().st_size, target.stat().st_size)
     assert values["ratio"] == pytest.approx(values["bytes_in"] / values["bytes_out"])
     assert values["bits_per_gaussian"] == pytest.approx(8 * values["bytes_out"] / COUNT)
@@ -84,10 +88,11 @@ def test_quality_options(cli: Runner, folder: Path) -> None:
         return int(done.json["bytes_out"])
 
     base = size()
-    assert size("--preset", "small", "--prune", "off") < size("--preset", "medium", "--prune", "off") < base
-    assert size("--quality", 1) < base < size("--quality", 0.1)
+    assert size("--preset", "small", "--refine", "off") < size("--preset", "medium", "--refine", "off") < base
+    assert size("--quality", 2) < size("--quality", 0.5) < size("--quality", 0.1)
+    base = size("--quality", 0.55)
     assert size("--step", "scale=0.5", "--step", "sh=0.2") < base
-    assert size("--sh-degree", 0) < base
+    assert size("--quality", 0.55, "--sh-degree", 0) < base
     assert size("--exact", "opacities") > base
     assert size("--max-error", "means=0.0001") > base
 
@@ -98,8 +103,24 @@ def test_prune(cli: Runner, folder: Path) -> None:
         return int(cli(*args, *options).json["n_out"])
 
     assert kept("--prune", 0.25) == COUNT - int(0.25 * COUNT)
-    assert kept("--preset", "small") < COUNT
-    assert kept("--preset", "small", "--prune", "off") == COUNT
+    assert kept("--preset", "small", "--refine", "off") < COUNT
+    assert kept("--prune", "off") == COUNT
+    assert kept("--quality", 2) == COUNT
+
+
+def test_refine(cli: Runner, folder: Path) -> None:
+    def run(*options: object) -> dict[str, Any]:
+        args = ("compress", folder / "scene.ply", "-o", folder / "new.spk", "-f", "--json", "--quality", 3)
+        done = cli(*args, *options)
+        assert done.status == 0, done.err
+        return done.json
+
+    plain, seconds = run(), run("--refine", 2)
+    assert seconds["psnr_mean"] > plain["psnr_mean"]
+    assert "refine" in [s["stage"] for s in seconds["stages"]]
+    assert "refine" not in [s["stage"] for s in plain["stages"]]
+    for bad in ("-1", "often", "nan"):
+        assert cli("compress", folder / "scene.ply", "--refine", bad).status == 2
 
 
 def test_max_error_holds(cli: Runner, folder: Path) -> None:

@@ -13,7 +13,7 @@ from splatpack.errors import UsageError
 from splatpack.fit.importance import importance
 from splatpack.pack import rate
 from splatpack.pack.api import QUALITY_BYTES
-from splatpack.pack.presets import settings
+from splatpack.pack.presets import Goal, settings
 from splatpack.pack.verify import verify
 from splatpack.render.views import EVALUATION_SEED, encoder_cameras, evaluation_cameras
 from tests import synth
@@ -75,7 +75,7 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
 def test_a_size_above_the_finest_steps_is_said_not_filled(tmp_path: Path) -> None:
     report = splatpack.write(tmp_path / "s.spk", SCENE, target_size=50_000_000)
     assert report.bytes_out < 2_000_000
-    assert "finest steps" in report.warnings[0]
+    assert "nothing between this and the next larger trial fits" in report.warnings[0]
 
 
 def test_no_camera_is_used_twice() -> None:
@@ -90,16 +90,75 @@ def test_no_camera_is_used_twice() -> None:
             assert gaps.min() > 1e-3
 
 
+def test_presets_reach_their_goal_and_say_so_in_the_file(tmp_path: Path) -> None:
+    sizes = []
+    for name in ("near-lossless", "high", "medium", "small"):
+        goal = settings(name).goal
+        assert goal is not None
+        report = splatpack.write(tmp_path / f"{name}.spk", SCENE, name, measure=True, refine=0)
+        assert report.psnr_mean is not None
+        assert report.psnr_min is not None
+        kept = report.psnr_mean >= goal.psnr_mean and report.psnr_min >= goal.psnr_min
+        assert kept == (not report.warnings)
+        assert report.psnr_mean >= goal.psnr_mean - 1.0
+        sizes.append(report.bytes_out)
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_a_goal_out_of_reach_is_a_warning(tmp_path: Path) -> None:
+    report = splatpack.write(tmp_path / "s.spk", SCENE, "high", goal=Goal(90.0, 89.0), measure=True, prune=0.3)
+    assert "90 dB in the mean and 89 dB in the worst view were wanted" in report.warnings[-1]
+
+
+def test_a_refit_is_closer_at_the_same_steps(tmp_path: Path) -> None:
+    plain = splatpack.write(tmp_path / "a.spk", SCENE, "medium", goal=None, q=8.0, refine=0, measure=True)
+    refit = splatpack.write(tmp_path / "b.spk", SCENE, "medium", goal=None, q=8.0, refine=100, measure=True)
+    assert refit.psnr_mean is not None
+    assert plain.psnr_mean is not None
+    assert refit.psnr_mean > plain.psnr_mean + 0.7
+    assert refit.bytes_out < 1.05 * plain.bytes_out
+    with ContainerReader.open(tmp_path / "b.spk") as reader:
+        assert reader.meta["encoder"]["refine"] == 100
+
+
+def test_a_search_walks_on_with_the_refit(tmp_path: Path) -> None:
+    report = splatpack.write(tmp_path / "s.spk", SCENE, "medium", target_psnr=32.0, refine=10, measure=True)
+    steps = [t["refine"] for t in report.search]
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (0, 10)
+
+
+def test_a_target_size_holds_after_a_refit(tmp_path: Path) -> None:
+    report = splatpack.write(tmp_path / "s.spk", SCENE, "small", target_size=20_000, refine=10)
+    assert 0.95 * 20_000 <= report.bytes_out <= 20_000
+    with ContainerReader.open(tmp_path / "s.spk") as reader:
+        assert reader.meta["encoder"]["refine"] == 10
+
+
+def test_what_is_pruned_follows_the_quality_that_is_wanted() -> None:
+    assert rate.spare_for(rate.NOTHING) > 0.9
+    assert [rate.spare_for(db) for db in (30.0, 40.0, 50.0)] == sorted(
+        (rate.spare_for(30 + 10 * k) for k in range(3)), reverse=True
+    )
+    assert rate.spare_for(40.0) / rate.spare_for(40.0 + rate.DB_PER_DECADE) == pytest.approx(10)
+
+
 def test_the_walk_meets_a_steep_and_a_flat_function() -> None:
-    for fn in (lambda x: 50 - 7 * x, lambda x: 60 * math.exp(-x / 3), lambda x: 45 - 12 * math.tanh(x)):
-        x = rate._walk(fn, (-5.0, 3.0), 0.0, 40.0, 0.25, fall=7.0, above=True)
-        assert 40.0 <= fn(x) <= 40.4
-    x = rate._walk(lambda x: 1e6 * math.exp(-x), (-5.0, 3.0), 0.0, 4e5, 0.02, fall=3e5)
-    assert 0.98 * 4e5 <= 1e6 * math.exp(-x) <= 4e5
+    for fn in (lambda x: 10 - 7 * x, lambda x: 60 * math.exp(-x / 3) - 40, lambda x: 5 - 12 * math.tanh(x)):
+        x = rate._coarsest(fn, (-5.0, 3.0), 0.0, 0.25, 7.0, 14)
+        assert 0 <= fn(x) <= 0.4
+    x = rate._finest(lambda x: x - math.log(2.5), (-5.0, 3.0), 0.0, 0.02, 3.0, 14)
+    assert 0 <= x - math.log(2.5) <= 0.02
+
+
+def test_the_walk_gives_up_where_nothing_moves() -> None:
+    asked: list[float] = []
+    rate._coarsest(lambda x: asked.append(x) or -3.0, (-5.0, 3.0), 0.0, 0.25, 7.0, 14)  # type: ignore[func-returns-value]
+    assert len(asked) == 3
 
 
 def test_searches_return_what_they_walked() -> None:
     weights = importance(SCENE, views=4)
     found = rate.search_size(SCENE, weights, settings("high"), 30_000)
-    assert all(set(t) == {"q", "prune", "bytes"} for t in found.walked)
-    assert any(t["q"] == found.settings.q for t in found.walked)
+    assert all({"q", "prune", "refine", "bytes"} <= set(t) for t in found.walked)
+    assert any(t["q"] == found.found.settings.q and t["bytes"] == len(found.found.data) for t in found.walked)

@@ -79,7 +79,10 @@ def sniff(head: bytes, name: str = "", size: int | None = None) -> str:
 
 
 def _kind_of_ply(head: bytes) -> str:
-    return "compressed-ply" if b"packed_position" in head[: head.find(b"end_header")] else "ply"
+    header = head[: head.find(b"end_header")]
+    if b"packed_position" in header:
+        return "compressed-ply"
+    return "stg" if b" trbf_center" in header else "ply"
 
 
 def _inside_gzip(head: bytes) -> str:

@@ -29,7 +29,9 @@ FLAT = float(np.log(1e-6))
 _WIDTH = {"means": 3, "scales": 3, "quats": 4, "opacities": 1, "sh0": 3}
 
 
-def read_ply(path: str | os.PathLike[str], *, limits: Limits | None = None, normalise: bool = True) -> Gaussians:
+def read_ply(
+    path: str | os.PathLike[str], *, limits: Limits | None = None, normalise: bool = True, moving: bool = False
+) -> Gaussians:
     """Read a PLY file of Gaussians. Safe on untrusted input.
 
     Memory: the columns once, and a buffer of half a MiB.
@@ -43,6 +45,8 @@ def read_ply(path: str | os.PathLike[str], *, limits: Limits | None = None, norm
     normalise : bool
         Make the quats unit length (those within 1e-6 of it stay as they are, zero ones are left to ``validate``) and
         drop ``nx, ny, nz``, which no renderer uses. False keeps quats bit for bit and the normals as extra columns.
+    moving : bool
+        Take the columns of Spacetime Gaussians as extra ones; else such a file is refused.
 
     Returns
     -------
@@ -66,7 +70,7 @@ def read_ply(path: str | os.PathLike[str], *, limits: Limits | None = None, norm
     with open_regular(path) as (file, size):
         budget = limits.start(size)
         header = read_header(file)
-        vertex, layout = plan(header, keep_normals=not normalise)
+        vertex, layout = plan(header, keep_normals=not normalise, moving=moving)
         check_counts(header, size)
         budget.count(vertex.count, limits.gaussians, "PLY element 'vertex'")
         budget.debit(vertex.count * layout.row_bytes, f"PLY scene of {vertex.count:,} Gaussians")

@@ -68,7 +68,7 @@ class Layout:
         return 4 * (14 + 3 * self.coefficients) + sum(d.itemsize for d in self.extras.values())
 
 
-def plan(header: Header, *, keep_normals: bool) -> tuple[Element, Layout]:
+def plan(header: Header, *, keep_normals: bool, moving: bool = False) -> tuple[Element, Layout]:
     """Return the vertex element and how to read it.
 
     Raises
@@ -83,7 +83,7 @@ def plan(header: Header, *, keep_normals: bool) -> tuple[Element, Layout]:
         found = ", ".join(e.name[:40] for e in header.elements[:8]) or "none"
         raise UnsupportedError(f"PLY without a vertex element (elements: {found}), expected a file of Gaussians.")
     names = {p.name: i for i, p in enumerate(vertex.properties)}
-    _refuse_relatives(header, names)
+    _refuse_relatives(names, moving)
     lists = [p.name for p in vertex.properties if p.count_code is not None]
     if lists:
         raise UnsupportedError(f"PLY vertex property {lists[0]!r} is a list, expected scalars only.")
@@ -91,22 +91,22 @@ def plan(header: Header, *, keep_normals: bool) -> tuple[Element, Layout]:
     return vertex, _layout(header, vertex.properties, names, keep_normals)
 
 
-def _refuse_relatives(header: Header, names: dict[str, int]) -> None:
+def _refuse_relatives(names: dict[str, int], moving: bool) -> None:
     """Name the kinds of file that look like a splat and are none."""
     if "packed_position" in names:
         raise UnsupportedError(
-            "PlayCanvas compressed PLY (packed_position), which this version cannot read, expected plain float "
-            "attributes. Convert it to an ordinary PLY first (SuperSplat, splat-transform)."
+            "PlayCanvas compressed PLY (packed_position), expected plain float attributes. Read it with read_scene, "
+            "or convert it first (splatpack convert)."
         )
     if any(n.startswith(("f_anchor_feat", "f_offset")) for n in names):
         raise UnsupportedError(
             "Scaffold-GS or Octree-GS anchors (f_anchor_feat, f_offset): they are decoded by MLPs (opacity_mlp.pt, "
             "cov_mlp.pt, color_mlp.pt); export explicit Gaussians first."
         )
-    if "trbf_center" in names or "motion_0" in names:
+    if not moving and ("trbf_center" in names or "motion_0" in names):
         raise UnsupportedError(
-            "Spacetime Gaussians (trbf_center, motion_*): a moving scene, which this version cannot read. "
-            "Export one frame as an ordinary PLY first."
+            "Spacetime Gaussians (trbf_center, motion_*): a moving scene, expected a still one. Read a frame of it "
+            "with read_scene(..., time=T), or take one out first (splatpack convert --time T)."
         )
 
 

@@ -1,9 +1,8 @@
 """antimatter15's ``.splatv``: a moving scene as a texture; one frame of it is read, a still scene is written.
 
 Layout: ``antimatter15/splaTV``, ``hybrid.js`` (MIT). u32 0x674b, u32 length of a JSON list, the list, the texture: 64
-bytes a Gaussian, 1024 of them a row, the last row filled up with zeros. Motion is that of Spacetime Gaussians: with
-``d = t - centre``, ``mean + m0 d + m1 d^2 + m2 d^3``, ``rotation + omega d``, ``alpha * exp(-(d / width)^2)``; colour
-is plain rgb.
+bytes a Gaussian, 1024 of them a row, the last row filled up with zeros. Motion is that of Spacetime Gaussians (see
+``motion``), with a width in time that is no logarithm; colour is plain rgb.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from splatpack.errors import CorruptError, TruncatedError, UnsupportedError, UsageError
+from splatpack.errors import CorruptError, TruncatedError, UnsupportedError
 from splatpack.formats.blocks import (
-    ALPHA_MIN,
     ROWS,
     alpha_u8,
     dc_table,
@@ -30,6 +28,7 @@ from splatpack.formats.blocks import (
 )
 from splatpack.formats.files import open_regular
 from splatpack.formats.losses import Losses
+from splatpack.formats.motion import Moment
 from splatpack.limits import Limits
 from splatpack.scene.gaussians import C0, Gaussians
 from splatpack.scene.validate import normalise_quats
@@ -37,8 +36,6 @@ from splatpack.scene.validate import normalise_quats
 MAGIC = 0x674B
 MAX_JSON = 1 << 20
 WIDTH, ROW_SPLATS = 4096, 1024
-HIDDEN = 0.02
-"""The viewer draws nothing of a Gaussian whose weight in time is below this."""
 SCALE_LOW, SCALE_HIGH = float(np.log(2.0**-24)), float(np.log(65504.0))
 ALWAYS = 65504.0
 """Width in time of what does not move: the largest float16."""
@@ -85,8 +82,6 @@ def read_splatv(
     LimitError, StorageError
         Too large for ``limits``; cannot be read.
     """
-    if not np.isfinite(time):
-        raise UsageError(f"time {time}, expected a finite number.")
     limits = limits or Limits()
     with open_regular(path) as (file, size):
         budget = limits.start(size)
@@ -145,18 +140,14 @@ def _count(file: BinaryIO, size: int) -> int:
 
 def _frame(rows: np.ndarray[Any, np.dtype[np.void]], time: float, arrays: dict[str, Any], at: int) -> int:
     """Write what is seen at ``time`` to the columns from row ``at`` on; return where it ends."""
+    moment = Moment.of(rows["centre"].astype(np.float32), rows["width"].astype(np.float32), time)
+    rows = rows[moment.seen]
+    part = slice(at, at + len(rows))
     with np.errstate(all="ignore"):  # float16 holds infinities and NaN, which validate() finds
-        d = np.float32(time) - rows["centre"].astype(np.float32)
-        weight = np.exp(-np.square(d / rows["width"].astype(np.float32)))
-        seen = ~(weight < HIDDEN)
-        rows, d, weight = rows[seen], d[seen, None], weight[seen]
-        part = slice(at, at + len(rows))
-        m = rows["motion"].astype(np.float32)
-        arrays["means"][part] = rows["means"] + d * (m[:, 0:3] + d * (m[:, 3:6] + d * m[:, 6:9]))
-        arrays["quats"][part] = rows["quats"].astype(np.float32) + d * rows["omega"].astype(np.float32)
+        arrays["means"][part] = moment.means(rows["means"], rows["motion"].astype(np.float32))
+        arrays["quats"][part] = moment.quats(rows["quats"].astype(np.float32), rows["omega"].astype(np.float32))
         arrays["scales"][part] = np.log(rows["scales"][:, :3].astype(np.float32))
-        alpha = np.clip(rows["alpha"] / np.float64(255) * weight, ALPHA_MIN, 1 - ALPHA_MIN)
-        arrays["opacities"][part] = np.log(alpha) - np.log1p(-alpha)
+        arrays["opacities"][part] = moment.logits(rows["alpha"] / np.float64(255))
         arrays["sh0"][part, 0] = dc_table()[rows["rgb"]]
     return at + len(rows)
 

@@ -108,6 +108,10 @@ FORMATS: dict[str, Format] = {
         Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz"), (b"PXR-USDC", b"#usda")),
         Format("rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC")),
         Format(
+            "stg", "Spacetime Gaussians PLY", (".ply",), (), _module("stg", "read_stg"), moving=True,
+            limits="reads one frame (--time); colours of the full model unshaded",
+        ),
+        Format(
             "splatv", "splaTV", (".splatv",), (b"\x4b\x67\x00\x00",), _module("splatv", "read_splatv"),
             _module("splatv", "write_splatv"), moving=True, sh_degree=0,
             limits="reads one frame (--time), writes a still scene: rotation and scale float16, colour in 0..1 and "

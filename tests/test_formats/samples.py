@@ -6,7 +6,7 @@ import struct
 import zlib
 
 from tests import synth
-from tests.test_formats import test_compressedply, test_ksplat, test_splatv, test_spz
+from tests.test_formats import plyfiles, test_compressedply, test_ksplat, test_splatv, test_spz, test_stg
 from tests.test_formats.closeness import encode
 
 SAMPLES: dict[str, bytes] = {
@@ -18,6 +18,7 @@ SAMPLES: dict[str, bytes] = {
     "v4.spz": test_spz.v4(flags=2, extra=test_spz.record(0xADBE0002, bytes(12))),
     "old.compressed.ply": test_compressedply.build([test_compressedply.VERTEX], bounds=test_compressedply.BOUNDS[:12]),
     "a.compressed.ply": test_compressedply.build([test_compressedply.VERTEX] * 3, sh=bytes(range(27))),
+    "stg.ply": plyfiles.ply({k: v[:3] for k, v in test_stg.columns().items()}),
     "a.splatv": test_splatv.build(test_splatv.STILL + test_splatv.MOTION[:-4] + struct.pack("<2e", 0.0, 1.0)),
     **{f"{level}.ksplat": test_ksplat.build(test_ksplat.small(1), level, 1) for level in (0, 1, 2)},
 }

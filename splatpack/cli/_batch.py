@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,24 +71,30 @@ def _is_scene(path: Path) -> bool:
 def targets_of(sources: list[str], folder: Path, extension: str) -> list[Path]:
     """Return one file name for each source, the extension of its format replaced.
 
+    Where that gives two sources one name (``a.ply`` and ``a.spz``), theirs stay whole: ``a.ply.spk``, ``a.spz.spk``.
+
     Raises
     ------
     UsageError
-        Two sources would become the same file.
+        Two sources of the same name, from two folders.
     """
     from splatpack.errors import UsageError
     from splatpack.formats.registry import FORMATS
 
     endings = sorted((e for f in FORMATS.values() for e in f.extensions), key=len, reverse=True)
-    names: dict[Path, str] = {}
-    for source in sources:
-        name = Path(source).name
-        ending = next((e for e in endings if name.lower().endswith(e)), Path(name).suffix)
-        target = folder / (name[: len(name) - len(ending)] + extension)
-        if target in names:
-            raise UsageError(f"{names[target]} and {source} would both become {target}. Convert them one at a time.")
-        names[target] = source
-    return list(names)
+
+    def stem(name: str) -> str:
+        return name[: len(name) - len(next((e for e in endings if name.lower().endswith(e)), Path(name).suffix))]
+
+    names = [Path(source).name for source in sources]
+    shared = Counter(stem(name) for name in names)
+    made: dict[Path, str] = {}
+    for source, name in zip(sources, names, strict=True):
+        target = folder / ((stem(name) if shared[stem(name)] == 1 else name) + extension)
+        if target in made:
+            raise UsageError(f"{made[target]} and {source} would both become {target}. Convert them one at a time.")
+        made[target] = source
+    return list(made)
 
 
 def convert_all(console: Console, sources: list[str], folder: Path, to: str | None, one: Convert) -> None:

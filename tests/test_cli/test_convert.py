@@ -115,7 +115,7 @@ def test_out_of_range_is_an_error_and_leaves_no_file(cli: Runner, folder: Path) 
         (["scene.ply", "out.ply", "--frame", "up"], 2, "up"),
         (["scene.ply"], 2, "Missing argument"),
         (["scene.ply", "scene.spk", "out"], 2, "--to"),
-        (["scene.ply", "scene.spk", "out", "--to", "spz"], 2, "would both become"),
+        (["scene.ply", "./scene.ply", "out", "--to", "spz"], 2, "would both become"),
         (["*.xyz", "out", "--to", "spz"], 2, "no scene in"),
         (["scene.ply", "*.spk", "out", "--to", "xyz"], 4, "cannot write"),
     ],
@@ -193,6 +193,7 @@ def test_sources_and_targets(many: Path) -> None:
     assert targets_of(["a/x.compressed.ply", "y.JSON", "z"], Path("o"), ".spz") == [
         Path("o/x.spz"), Path("o/y.spz"), Path("o/z.spz"),
     ]  # fmt: skip
+    assert targets_of(["x.ply", "x.spz"], Path("o"), ".spk") == [Path("o/x.ply.spk"), Path("o/x.spz.spk")]
     with pytest.raises(UsageError, match="would both become"):
         targets_of(["a/x.ply", "b/x.ply"], Path("o"), ".spz")
 

@@ -22,16 +22,18 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("name", ["out.ply", "out.spz", "out.splat", "out.compressed.ply", "out.spk"])
 @pytest.mark.parametrize("source", ["scene.ply", "scene.spk"])
 def test_convert(cli: Runner, folder: Path, source: str, name: str) -> None:
+    count = cli("info", folder / source, "--json").json["n"]
     done = cli("convert", folder / source, folder / name, "--json", "--quiet")
     assert done.status == 0
     assert done.err == ""
     values = done.json
     assert values["output"] == str(folder / name)
-    assert values["n"] == COUNT
+    assert values["n"] == count
     assert values["bytes_out"] == (folder / name).stat().st_size
     assert values["seconds"] > 0
     assert any("SH degree 2: left out" in w for w in values["warnings"]) == (name == "out.splat")
-    assert cli("info", folder / name, "--json").json["n"] >= COUNT * 0.9
+    written = cli("info", folder / name, "--json").json["n"]
+    assert written == count or (name == "out.spk" and count / 2 < written < count)  # compressing may prune
 
 
 def test_warnings_are_printed_and_a_summary(cli: Runner, folder: Path) -> None:
@@ -61,8 +63,9 @@ def test_frames(cli: Runner, folder: Path) -> None:
     assert read_scene(folder / "b.spz").means == pytest.approx(original.means, abs=2e-4)
     assert cli("convert", folder / "b.spz", folder / "b.ply", "--frame", "rdf", "--quiet").status == 0
     assert read_scene(folder / "b.ply").means == pytest.approx(original.means, abs=2e-4)
-    assert cli("convert", folder / "scene.spk", folder / "c.ply", "--frame", "rub", "--quiet").status == 0
-    assert np.sort(read_scene(folder / "c.ply").means[:, 1]) == pytest.approx(np.sort(-original.means[:, 1]), abs=0.05)
+    assert cli("convert", folder / "scene.spk", folder / "c.ply", "--quiet").status == 0
+    assert cli("convert", folder / "scene.spk", folder / "d.ply", "--frame", "rub", "--quiet").status == 0
+    assert np.array_equal(read_scene(folder / "d.ply").means, read_scene(folder / "c.ply").means * [1, -1, -1])
 
 
 def test_spz_versions(cli: Runner, folder: Path) -> None:

@@ -200,7 +200,7 @@ def test_a_download_that_nobody_reads_is_cut_and_others_go_on(tmp_path: Path) ->
     (tmp_path / "big.spk").write_bytes(spk(60, size=400_000))
 
     async def main() -> None:
-        async with running(tmp_path, send_timeout=0.2) as server:
+        async with running(tmp_path, send_timeout=1.0) as server:
             reader, writer = await asyncio.open_connection(*server.address, limit=1024)
             writer.write(b"GET /scenes/big.spk HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readexactly(100)

@@ -183,7 +183,7 @@ def test_a_client_that_never_reads_is_gone_in_time_and_nothing_queues(tmp_path: 
     (tmp_path / "fox.spk").write_bytes(spk(60, size=400_000))
 
     async def main() -> None:
-        async with running(tmp_path, send_timeout=0.3) as server:
+        async with running(tmp_path, send_timeout=1.0) as server:
             reader, writer = await asyncio.open_connection(*server.address, limit=1024)
             writer.write(
                 b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -117,7 +117,7 @@ def test_the_package_is_the_function(folder: Path) -> None:
 
 def test_a_camera_decides_the_order_and_may_move(folder: Path) -> None:
     async def main() -> list[int]:
-        async with running(folder) as server:
+        async with running(folder, bytes_per_second=1e6) as server:  # slow enough for a second view to matter
             scene = stream(f"{server.url}/fox", camera=CAMERA)
             order = []
             async for chunk in scene:

@@ -129,11 +129,18 @@ class Scheduler:
         if self._wanted:
             return self._wanted[0]
         if self._everything is not None:
-            while self._everything < len(self.sent):
-                if not self.sent[self._everything]:
-                    return self._everything
-                self._everything += 1
+            self._everything = self._unsent(self._everything)
+            if self._everything < len(self.sent):
+                return self._everything
         return None if self.view is None else self._fits(self._best())
+
+    def _unsent(self, at: int) -> int:
+        """Return the first chunk from ``at`` on that was not sent, or how many there are."""
+        while at < len(self.sent) and self.sent[at]:
+            block = self.sent[at : at + 4096]
+            first = int(block.argmin())
+            at += len(block) if block[first] else first
+        return at
 
     def _fits(self, item: int | None) -> int | None:
         view, table = self.view, self.index.table

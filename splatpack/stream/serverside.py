@@ -24,6 +24,8 @@ from splatpack.stream.wire import ABORTED, FIRST, FRAGMENT_HEADER, FRAGMENT_MIN,
 TEXT, AUTH, TIMEOUT, VERSION, LIMIT, RATE = 1003, 4401, 4408, 4409, 4413, 4429
 """Close codes beside 4400; all are in section 9."""
 REPLIES_MAX = 256
+COUNTED = 4096
+"""Bytes of a message that count as one more: what it costs to read grows with them."""
 FREE_CREDIT = 16 << 10
 """A CREDIT that raises the limit by so many bytes does not count as a message."""
 
@@ -99,7 +101,7 @@ class ServerSession:
             return None
         try:
             message = wire.decode(data)
-            self._admit(message, now)
+            self._admit(message, len(data), now)
             if message is None:
                 return None
             if isinstance(message, wire.Fragment):
@@ -185,11 +187,11 @@ class ServerSession:
             due += [ready] if ready > now else []
         return min(due)
 
-    def _admit(self, message: wire.Message | None, now: float) -> None:
+    def _admit(self, message: wire.Message | None, size: int, now: float) -> None:
         """Hold a message to the rates, and to the order of the handshake."""
         if isinstance(message, wire.Credit) and message.limit - self._limit >= FREE_CREDIT:
             pass
-        elif not self._messages.take(1, now):
+        elif not self._messages.take(1 + size // COUNTED, now):
             raise PeerError(f"more than {self.limits.messages:g} messages per second.", RATE)
         if message is not None and isinstance(message, wire.Hello) != (self.hello is None):
             raise PeerError(f"{type(message).__name__}: expected HELLO first and once.", MALFORMED)

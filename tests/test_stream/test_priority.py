@@ -163,6 +163,15 @@ def test_everything_comes_in_file_order_and_cancel_ends_it() -> None:
     assert scheduler.next() is None
 
 
+@pytest.mark.parametrize("left", [[], [0], [4095], [4096, 9000], [9999]])
+def test_everything_skips_what_was_sent(left: list[int]) -> None:
+    sent = np.ones(10_000, np.bool_)
+    sent[left] = False
+    scheduler = Scheduler(made(line(10_000)), sent, prefix=True)
+    scheduler.want(None)
+    assert drain(scheduler) == left
+
+
 def test_prefix_and_pages_come_before_what_needs_them() -> None:
     index = made(line(4))
     pages = ((1, 2, b""), (3, 4, b""))

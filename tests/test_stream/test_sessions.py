@@ -328,6 +328,7 @@ def test_of_many_views_at_once_the_newest_is_used() -> None:
         ({"views": 5}, ["hello", *(wire.encode(view(seq=i)) for i in range(6))], 4429),
         ({"messages": 10}, ["hello", *(wire.encode(wire.Stats()) for _ in range(20))], 4429),
         ({"messages": 10}, ["hello", *(wire.encode(wire.Credit(i)) for i in range(20))], 4429),
+        ({"messages": 10}, ["hello", *[wire.encode(wire.Evict(0, tuple([70_000] * 8000)))] * 2], 4429),
         ({"messages": 1000}, ["hello", *(wire.encode(wire.Ping(1.0)) for _ in range(REPLIES_MAX + 1))], 4413),
     ],
 )  # fmt: skip

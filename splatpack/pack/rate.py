@@ -89,7 +89,10 @@ NOTHING = 12.0
 """At this PSNR :func:`spare_for` drops everything, dB."""
 
 PRUNE_BELOW = 3.0
-"""What pruning alone would score above the quality that is aimed at, dB."""
+"""What pruning alone should score above the quality that is aimed at, dB."""
+
+PRUNE_BELOW_REFIT = 1.0
+"""The same where a refit makes up for a part."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,7 @@ def search_goal(
     """
     trials = _Trials(scene, weights, threads, progress)
     if how.prune is None:
-        how = replace(how, spare=_affordable(trials, goal))
+        how = replace(how, spare=_affordable(trials, goal, PRUNE_BELOW_REFIT if how.refined else PRUNE_BELOW))
     ends = (math.log(finest), math.log(max(COARSEST, how.q)))
     x = math.log(how.q)
     stages = [(how, goal, TRIALS)]
@@ -237,12 +240,12 @@ def _shared(how: Settings) -> Settings:
     return replace(how, refine_seconds=how.refine_seconds / REFITS)
 
 
-def _affordable(trials: _Trials, goal: Goal) -> float:
-    """Return the share of the importance that can be dropped, found by drawing what is left."""
+def _affordable(trials: _Trials, goal: Goal, below: float) -> float:
+    """Return the share of the importance that can be dropped and leave ``below`` dB, found by drawing what is left."""
     spare = spare_for(goal.psnr_mean)
     for _ in range(PRUNINGS):
         mean, least = trials.without(spare)
-        short = PRUNE_BELOW - min(mean - goal.psnr_mean, least - goal.psnr_min)
+        short = below - min(mean - goal.psnr_mean, least - goal.psnr_min)
         if short <= 0:
             return spare
         spare *= 10 ** (-short / DB_PER_DECADE - 0.1)

@@ -79,7 +79,9 @@ def test_rounding_is_what_the_codec_does() -> None:
     for a, b in ((sym.colour, again.colour), (sym.opacity, again.opacity), (sym.scale, again.scale)):
         assert (a != b).mean() < 1e-3  # units are float32: a half may go the other way
         assert np.abs(a - b).max() <= 1
-    assert (sym.rotation == again.rotation).all(axis=0).mean() > 0.98  # where axes became equal their order may change
+    assert (sym.rotation == again.rotation).all(
+        axis=0
+    ).mean() > 0.95  # the largest w may be another where two are nearly the same
 
 
 def test_a_rounded_scene_stays_when_it_is_rounded_again() -> None:

@@ -1,4 +1,4 @@
-"""An independent decoder of `.spk` files, format 1.1, written from the specification alone.
+"""An independent decoder of `.spk` files, format 1.2, written from the specification alone.
 
 It needs numpy and the standard library and knows nothing of the splatpack library. Section numbers in the comments are
 those of `format.md` and of the pages in `codecs/`. It favours plain code over speed.
@@ -32,7 +32,7 @@ ATTRIBUTES = ("means", "scales", "quats", "opacities", "sh0", "shN")
 COEFFICIENTS = (0, 3, 8, 15)  # of shN, by degree
 FRAMES = ("rdf", "rub", "luf", "z_up", "unknown")
 FLAGS = ("antialiased", "surfels")
-PARTED_MODELS, PACKED_METADATA = 1, 2  # required features 0 and 1
+PARTED_MODELS, PACKED_METADATA, DETAIL = 1, 2, 4  # required features 0 to 2
 
 
 class Corrupt(ValueError):
@@ -40,7 +40,7 @@ class Corrupt(ValueError):
 
 
 class Unsupported(ValueError):
-    """The file may be sound, but needs something that format 1.1 does not define."""
+    """The file may be sound, but needs something that format 1.2 does not define."""
 
 
 class Limit(ValueError):
@@ -397,7 +397,7 @@ def parse_header(data: bytes) -> tuple[int, list[tuple[int, int, bytes]]]:
     check(len(data) >= 128, "header: ends early")
     check(zlib.crc32(data[:124]) == int.from_bytes(data[124:128], "little"), "header: wrong crc32")
     major, _minor, kind, zeros, required, _optional, length = struct.unpack_from("<HHB3sQQQ", data, 8)
-    if major != 1 or required & ~(PARTED_MODELS | PACKED_METADATA) or kind != 1:
+    if major != 1 or required & ~(PARTED_MODELS | PACKED_METADATA | DETAIL) or kind != 1:
         raise Unsupported(f"major version {major}, required features {required:#x}, asset kind {kind}")
     check(not any(zeros) and not any(data[112:124]), "header: reserved bytes are not zero")
     check(length == len(data), f"the file has {len(data)} bytes, its header says {length}")
@@ -421,6 +421,7 @@ def part(data: bytes, offset: int, about: tuple[int, int, bytes], what: str) -> 
 U8, U32, U64, F32, BOX, HASH = (np.dtype(name) for name in ("u1", "<u4", "<u8", "<f4", "(3,)<f4", "(16,)u1"))
 CHUNK_COLUMNS = {1: U32, 2: U32, 3: U8, 4: U8, 5: BOX, 6: BOX, 7: F32, 8: HASH, 9: U8, 10: U8, 11: U32, 12: U32}
 CHUNK_COLUMNS |= {128: F32, 129: F32}
+LEVEL_COLUMNS = {13: U32, 14: U32}
 INDEX_COLUMNS = {1: U32, 2: U64, 3: U8, 5: BOX, 6: BOX, 7: F32, 8: HASH, 20: U32, 21: U32, 22: U64}
 PER_SECTION = (10, 11, 12)
 
@@ -435,13 +436,13 @@ class Page:
     columns: dict[int, Array]
 
 
-def parse_page(data: bytes, what: str) -> Page:
+def parse_page(data: bytes, required: int, what: str) -> Page:
     """A page of either kind with the ranges of its numbers."""
     cursor = Cursor(data, what)
     kind, count, zero, entries, first = struct.unpack("<BBHIQ", cursor.take(16))
     check(kind in (0, 1), f"{what}: page kind {kind}")
     check(zero == 0, f"{what}: reserved bytes are not zero")
-    known = INDEX_COLUMNS if kind else CHUNK_COLUMNS
+    known = INDEX_COLUMNS if kind else CHUNK_COLUMNS | (LEVEL_COLUMNS if required & DETAIL else {})
     found: dict[int, bytes] = {}
     last = -1
     for _ in range(count):
@@ -485,6 +486,8 @@ class Chunk:
     reach: float
     identity: bytes
     sections: tuple[tuple[int, int, int], ...]
+    parent: int  # its number, -1 for none
+    successors: int
 
 
 def page_chunks(page: Page, what: str) -> list[Chunk]:
@@ -505,13 +508,14 @@ def page_chunks(page: Page, what: str) -> list[Chunk]:
                 *(offset, column[1][i], count, column[3][i], column[4][i]),
                 *(page.columns[5][i], page.columns[6][i], column[7][i], bytes(column[8][i])),
                 tuple(zip(kinds, column[11][span], column[12][span], strict=True)),
+                *(column[13][i] - 1 if 13 in column else -1, column[14][i] if 14 in column else 0),
             )
         )
         offset, section = offset + column[1][i], section + sections
     return chunks
 
 
-def list_chunks(data: bytes, root: Page, begin: int) -> list[Chunk]:
+def list_chunks(data: bytes, root: Page, begin: int, required: int) -> list[Chunk]:
     """All chunks of the file, from the root page and its leaf pages; they fill the data region."""
     check(root.entries > 0, "root page: empty")
     check(root.first == begin, "root page: the data region begins elsewhere")
@@ -523,7 +527,7 @@ def list_chunks(data: bytes, root: Page, begin: int) -> list[Chunk]:
     column = {name: values.tolist() for name, values in root.columns.items()}
     for i in range(root.entries):
         what = f"leaf page {i}"
-        leaf = parse_page(part(data, offset, (column[1][i], column[20][i], bytes(column[8][i])), what), what)
+        leaf = parse_page(part(data, offset, (column[1][i], column[20][i], bytes(column[8][i])), what), required, what)
         check(1 <= leaf.entries <= 512, f"{what}: {leaf.entries} chunks")
         check(leaf.first == offset + column[1][i], f"{what}: its chunks begin elsewhere")
         found = page_chunks(leaf, what)
@@ -541,6 +545,27 @@ def list_chunks(data: bytes, root: Page, begin: int) -> list[Chunk]:
         offset = end
     check(offset == len(data), "root page: the leaf pages do not fill the file")
     return chunks
+
+
+def drawn(chunks: list[Chunk]) -> list[Chunk]:
+    """The chunks that are the scene (section 5.3): those that are drawn when all are at hand."""
+    children = [0] * len(chunks)
+    for i, chunk in enumerate(chunks):
+        check(chunk.parent < i, f"chunk {i}: its parent does not stand before it")
+        if chunk.parent >= 0:
+            parent = chunks[chunk.parent]
+            check(chunk.level <= parent.level, f"chunk {i}: its parent is finer")
+            children[chunk.parent] += 1
+            check(not 0 < parent.successors < children[chunk.parent], f"chunk {chunk.parent}: too many successors")
+    reached: list[bool] = []
+    for chunk in chunks:
+        above = chunk.parent
+        reached.append(above < 0 or (reached[above] and children[above] >= chunks[above].successors))
+    return [
+        chunk
+        for i, chunk in enumerate(chunks)
+        if reached[i] and not (chunk.successors and children[i] >= chunk.successors)
+    ]
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -1532,10 +1557,10 @@ def decode(data: bytes) -> dict[str, Any]:
     for about, name in zip(prefix, ("root page", "metadata", "tables"), strict=True):
         parts.append(part(data, offset, about, name))
         offset += about[0]
-    root = parse_page(parts[0], "root page")
+    root = parse_page(parts[0], required, "root page")
     scene = parse_scene(unpack(inflate(parts[1]) if required & PACKED_METADATA else parts[1]))
     models = parse_tables(parts[2], scene.profiles, required)
-    chunks = list_chunks(data, root, offset)
+    chunks = list_chunks(data, root, offset, required)
     check(sum(chunk.count for chunk in chunks) == scene.n, "n: not the sum of the chunks")
     for chunk in chunks:
         check(chunk.profile < len(scene.profiles), f"chunk at {chunk.offset}: unknown profile {chunk.profile}")
@@ -1543,10 +1568,11 @@ def decode(data: bytes) -> dict[str, Any]:
     row += sum(np.dtype(column.dtype).itemsize * column.components for column in scene.extras.values())
     budget.spend(scene.n * row)
 
-    decoded = [decode_chunk(data, chunk, scene, models[chunk.profile], budget) for chunk in chunks]
+    parts_of = {id(chunk): decode_chunk(data, chunk, scene, models[chunk.profile], budget) for chunk in chunks}
+    decoded = [parts_of[id(chunk)] for chunk in drawn(chunks)]
     result: dict[str, Any] = {name: np.concatenate([found[name] for found, _ in decoded]) for name in ATTRIBUTES}
     result["extras"] = {name: np.concatenate([extras[name] for _, extras in decoded]) for name in scene.extras}
-    result |= {"n": scene.n, "sh_degree": scene.sh_degree, "frame": scene.frame, "flags": scene.flags}
+    result |= {"n": len(result["means"]), "sh_degree": scene.sh_degree, "frame": scene.frame, "flags": scene.flags}
     shown = ("offset", "length", "count", "level", "low", "high", "reach")
     result["chunks"] = [{name: getattr(chunk, name) for name in shown} for chunk in chunks]
     return result

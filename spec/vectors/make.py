@@ -2,7 +2,7 @@
 
 good/         files that every reader must accept, each with the arrays that it decodes to (.npz)
 bad/          files that every reader must refuse as corrupt; all but the first few have right checksums
-unsupported/  well-formed files that a reader of format 1.1 must refuse as unsupported
+unsupported/  well-formed files that a reader of format 1.2 must refuse as unsupported
 manifest.json name, sha256, what is expected and why
 """
 
@@ -28,7 +28,7 @@ sys.path.insert(0, str(HERE.parent.parent))
 from splatpack.codecs import defaults, model  # noqa: E402
 from splatpack.container import meta as metadata  # noqa: E402
 from splatpack.container import writer as container_writer  # noqa: E402
-from splatpack.container.layout import Header  # noqa: E402
+from splatpack.container.layout import LEVELS, Header  # noqa: E402
 from splatpack.container.reader import ContainerReader  # noqa: E402
 from splatpack.container.source import MemorySource  # noqa: E402
 from splatpack.container.writer import ContainerWriter, rewrite  # noqa: E402
@@ -127,6 +127,44 @@ def two_levels() -> bytes:
     return out.getvalue()
 
 
+def tree(
+    parents: tuple[int, ...] = (-1, 0, 0, 2, 2, 1), successors: tuple[int, ...] = (2, 0, 2, 0, 0, 0),
+    coarseness: tuple[int, ...] = (2, 1, 1, 0, 0, 0),
+) -> bytes:  # fmt: skip
+    """The example of section 5.3 of format.md, or other parents, successors and levels."""
+    reader = opened(make(synth.scene(256 * len(parents), 1, seed=24), chunk=256))
+    out = io.BytesIO()
+    with ContainerWriter() as writer:
+        for c, parent, count, level in zip(reader.chunks, parents, successors, coarseness, strict=False):
+            parts = [(s.kind, reader.section(c, s.kind) or b"") for s in c.sections]
+            writer.add(
+                parts, count=c.count, low=c.low, high=c.high, reach=c.reach, level=level, error=0.5 * level,
+                gain=1.0 + level, parent=parent, successors=count,
+            )  # fmt: skip
+        m = reader.meta
+        m["n"] = sum(c.count for c in reader.chunks[: len(parents)])
+        writer.finish(m, reader.tables, out, required=reader.header.required | LEVELS)
+    return out.getvalue()
+
+
+def paged_tree() -> bytes:
+    """Leaf pages in a file with levels: a stand-in, then 600 chunks that replace it."""
+    reader = opened(make(synth.scene(3, 0, seed=25)))
+    (c,) = reader.chunks
+    out = io.BytesIO()
+    with ContainerWriter() as writer:
+        for i in range(601):
+            parts = [(s.kind, reader.section(c, s.kind) or b"") for s in c.sections]
+            writer.add(
+                parts, count=3, low=c.low, high=c.high, reach=c.reach, level=i == 0, parent=0 if i else -1,
+                successors=0 if i else 600,
+            )  # fmt: skip
+        m = reader.meta
+        m["n"] = 1803
+        writer.finish(m, reader.tables, out, required=LEVELS)
+    return out.getvalue()
+
+
 def paged() -> bytes:
     """So many chunks that the root page is an index: each chunk of a small file again and again."""
     reader = opened(make(synth.scene(3, 0, seed=23)))
@@ -215,6 +253,10 @@ def good() -> dict[str, tuple[bytes, str]]:
         "extras": (make(with_extras(synth.scene(300, 0, seed=20))), "extra columns beside the splat codec"),
         "levels": (two_levels(), "two levels, two profiles of different SH degree, error and gain"),
         "paged": (paged(), "an index page and two leaf pages"),
+        "tree": (tree(), "levels of detail: the example of section 5.3"),
+        "tree-part": (tree((-1, 0, 0, 2), (2, 0, 2, 0), (2, 1, 1, 0)), "a stand-in one of whose successors is missing"),
+        "tree-roots": (tree((-1, -1, 1), (0, 1, 0), (0, 3, 3)), "two roots, successors of the same level"),
+        "tree-paged": (paged_tree(), "levels of detail over two leaf pages"),
         "flags": (make(surfels), "frame, flags, source"),
         "newer-minor": (newer, "a later minor version and an unknown optional feature"),
         **{
@@ -321,6 +363,12 @@ def bad() -> dict[str, tuple[bytes, str]]:
         "splat-empty": (
             rebuilt(exact, meta=_splat("attributes", [])), "splat parameters with attributes missing",
         ),
+        "tree-parent": (patched_column(tree(), 13, u32.pack(1)), "a chunk that is its own parent"),
+        "tree-forward": (patched_column(tree(), 13, u32.pack(0) + u32.pack(3)), "a parent behind its child"),
+        "tree-beyond": (patched_column(tree(), 13, u32.pack(2**32 - 1)), "a parent that does not exist"),
+        "tree-finer": (patched_column(tree(), 3, b"\2\1\3"), "a chunk that is coarser than its parent"),
+        "tree-successors": (patched_column(tree(), 14, u32.pack(1)), "more successors than declared"),
+        "tree-columns": (patched_header(a, 16, b"\4"), "required feature 2, but no parents"),
         "page-box": (patched_column(pages, 5, struct.pack("<f", -1e6)), "an index entry with another box"),
         "page-reach": (patched_column(pages, 7, struct.pack("<f", 1e-6)), "an index entry with a smaller reach"),
         "page-level": (patched_column(pages, 3, b"\x01"), "an index entry with another level"),
@@ -395,6 +443,7 @@ def unsupported() -> dict[str, tuple[bytes, str]]:
         "kind": (patched_header(a, 12, b"\x09"), "an unknown kind"),
         "codec": (rebuilt(exact, meta=codec), "an unknown codec"),
         "default": (rebuilt(parts, tables=lambda t: t[:-1] + b"\x09"), "default model 9"),
+        "tree-feature": (patched_header(tree(), 16, b"\0"), "parents without required feature 2"),
         "column": (reseal(a, root=column), "an unknown required directory column"),
     }
 

@@ -26,6 +26,7 @@ _COLUMN = struct.Struct("<BxxxI")
 # Columns of a chunk page, with the struct code of one entry ("s": per section).
 _CHUNK_COLUMNS = {1: "I", 2: "I", 3: "B", 4: "B", 5: "3f", 6: "3f", 7: "f", 8: "16s", 9: "B"}
 _SECTION_COLUMNS = {10: "B", 11: "I", 12: "I"}
+_LEVEL_COLUMNS = {13: "I", 14: "I"}  # with required feature 2 only
 _OPTIONAL_COLUMNS = {128: "f", 129: "f"}
 # Columns of an index page.
 _INDEX_COLUMNS = {1: "I", 2: "Q", 3: "B", 5: "3f", 6: "3f", 7: "f", 8: "16s", 20: "I", 21: "I", 22: "Q"}
@@ -53,7 +54,7 @@ class Chunk:
     count : int
         Gaussians in it.
     level : int
-        0 is the finest; a coarser level replaces nothing in format 1.0.
+        0 is the finest.
     profile : int
         Which entry of the metadata's ``profiles`` says how its sections are coded.
     low, high : tuple of float
@@ -66,6 +67,12 @@ class Chunk:
         They tile the chunk in order, kinds ascending.
     error, gain : float
         For streaming: geometric error of the level in scene units, image error removed by the chunk; 0 if unknown.
+    index : int
+        Its number in the file.
+    parent : int
+        The number of the chunk that it makes finer, which stands before it; -1 for none.
+    successors : int
+        How many chunks with this parent replace it when they are all at hand; 0: it is never replaced.
     """
 
     offset: int
@@ -80,6 +87,9 @@ class Chunk:
     sections: tuple[Section, ...]
     error: float = 0.0
     gain: float = 0.0
+    index: int = 0
+    parent: int = -1
+    successors: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,8 +113,8 @@ class PageRef:
     span: int
 
 
-def pack_chunks(chunks: Sequence[Chunk]) -> bytes:
-    """Return a chunk page; its chunks must be contiguous."""
+def pack_chunks(chunks: Sequence[Chunk], levels: bool = False) -> bytes:
+    """Return a chunk page; its chunks must be contiguous. ``levels``: with the columns of required feature 2."""
     sections = [s for c in chunks for s in c.sections]
     columns: dict[int, bytes] = {
         1: _join("I", (c.length for c in chunks)),
@@ -120,6 +130,9 @@ def pack_chunks(chunks: Sequence[Chunk]) -> bytes:
         11: _join("I", (s.length for s in sections)),
         12: _join("I", (s.crc for s in sections)),
     }
+    if levels:
+        columns[13] = _join("I", (c.parent + 1 for c in chunks))
+        columns[14] = _join("I", (c.successors for c in chunks))
     if any(c.error or c.gain for c in chunks):
         columns[128] = _join("f", (c.error for c in chunks))
         columns[129] = _join("f", (c.gain for c in chunks))
@@ -160,8 +173,21 @@ def _pack(kind: int, n: int, first: int, columns: dict[int, bytes]) -> bytes:
     return head + b"".join(_COLUMN.pack(i, len(b)) + b for i, b in sorted(columns.items()))
 
 
-def unpack(data: bytes, limits: Limits, what: str) -> list[Chunk] | list[PageRef]:
+def unpack(
+    data: bytes, limits: Limits, what: str, *, levels: bool = False, index: int = 0
+) -> list[Chunk] | list[PageRef]:  # fmt: skip
     """Check and read a page. Safe on untrusted input.
+
+    Parameters
+    ----------
+    data : bytes
+    limits : Limits
+    what : str
+        Its name in errors.
+    levels : bool
+        The file has required feature 2.
+    index : int
+        Chunks in the pages before this one.
 
     Raises
     ------
@@ -177,7 +203,7 @@ def unpack(data: bytes, limits: Limits, what: str) -> list[Chunk] | list[PageRef
     if n > len(data):
         raise CorruptError(f"{what}: {n} entries in {len(data)} bytes.")
     columns = _columns(data, ncolumns, what)
-    return _chunks(columns, n, first, what) if kind == CHUNK_PAGE else _pages(columns, n, first, what)
+    return _chunks(columns, n, first, what, levels, index) if kind == CHUNK_PAGE else _pages(columns, n, first, what)
 
 
 def _columns(data: bytes, count: int, what: str) -> dict[int, bytes]:
@@ -207,11 +233,14 @@ def _take(columns: dict[int, bytes], ident: int, code: str, n: int, what: str) -
     return list(struct.iter_unpack("<" + code, columns.pop(ident)))
 
 
-def _chunks(columns: dict[int, bytes], n: int, first: int, what: str) -> list[Chunk]:
+def _chunks(
+    columns: dict[int, bytes], n: int, first: int, what: str, levels: bool, index: int
+) -> list[Chunk]:  # fmt: skip
     c = {i: _take(columns, i, code, n, what) for i, code in _CHUNK_COLUMNS.items()}
     total = sum(int(v[0]) for v in c[9])
     s = {i: _take(columns, i, code, total, what) for i, code in _SECTION_COLUMNS.items()}
     zero: list[tuple[float, ...]] = [(0.0,)] * n
+    tree = {i: _take(columns, i, code, n, what) if levels else zero for i, code in _LEVEL_COLUMNS.items()}
     o = {i: _take(columns, i, code, n, what) if i in columns else zero for i, code in _OPTIONAL_COLUMNS.items()}
     _no_more(columns, what)
     out: list[Chunk] = []
@@ -222,6 +251,7 @@ def _chunks(columns: dict[int, bytes], n: int, first: int, what: str) -> list[Ch
         chunk = Chunk(
             at, int(c[1][i][0]), int(c[2][i][0]), int(c[3][i][0]), int(c[4][i][0]), c[5][i], c[6][i], c[7][i][0],  # type: ignore[arg-type]
             c[8][i][0], sections, o[128][i][0], o[129][i][0],  # type: ignore[arg-type]
+            index + i, int(tree[13][i][0]) - 1, int(tree[14][i][0]),
         )  # fmt: skip
         _check_chunk(chunk, f"{what}, chunk {i}")
         out.append(chunk)
@@ -239,6 +269,8 @@ def _check_chunk(c: Chunk, what: str) -> None:
     if kinds != sorted(set(kinds)) or sum(s.length for s in c.sections) != c.length:
         raise CorruptError(f"{what}: its sections do not tile its {c.length} bytes, or their kinds do not ascend.")
     _check_bounds(c.low, c.high, c.reach, what)
+    if c.parent >= c.index:
+        raise CorruptError(f"{what}: chunk {c.index} of the file names {c.parent} as its parent, expected one before.")
     if not (math.isfinite(c.error) and math.isfinite(c.gain) and c.error >= 0 and c.gain >= 0):
         raise CorruptError(f"{what}: error {c.error}, gain {c.gain}.")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from splatpack.errors import ChecksumError, CorruptError, TruncatedError, UnsupportedError
 
 MAGIC = b"\x89SPK\r\n\x1a\n"
-MAJOR, MINOR = 1, 1
+MAJOR = 1
 HEADER_SIZE = 128
 ROOT_MAX = 16384 - HEADER_SIZE
 META_MAX = 1 << 20
@@ -20,8 +20,16 @@ PARTED_MODELS = 1 << 0
 """Required feature of format 1.1: tables may hold models by parts (``spec/codecs/rans.md``, section 5)."""
 PACKED_METADATA = 1 << 1
 """Required feature of format 1.1: the metadata is packed (``spec/format.md``, section 4.4)."""
-KNOWN_REQUIRED = PARTED_MODELS | PACKED_METADATA
+LEVELS = 1 << 2
+"""Required feature of format 1.2: chunks have parents, and some stand in for others (``spec/format.md``, 5.3)."""
+KNOWN_REQUIRED = PARTED_MODELS | PACKED_METADATA | LEVELS
 """Required feature bits that this version understands."""
+
+
+def minor_version(required: int) -> int:
+    """Return the least minor version that knows these required features."""
+    return 2 if required & LEVELS else 1 if required else 0
+
 
 _STRUCT = struct.Struct("<8sHHB3xQQQIIIIII16s16s16s12x")
 
@@ -53,7 +61,7 @@ class Header:
     meta_hash: bytes
     tables_hash: bytes
     major: int = MAJOR
-    minor: int = MINOR
+    minor: int = 0
 
     @property
     def meta_offset(self) -> int:

@@ -9,9 +9,9 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any
 
-from splatpack.container import directory, meta
+from splatpack.container import directory, levels, meta
 from splatpack.container.directory import Chunk, PageRef
-from splatpack.container.layout import HEADER_SIZE, KINDS, PACKED_METADATA, Header, content_hash
+from splatpack.container.layout import HEADER_SIZE, KINDS, LEVELS, PACKED_METADATA, Header, content_hash
 from splatpack.container.source import ByteSource, FileSource
 from splatpack.errors import ChecksumError, CorruptError, TruncatedError
 from splatpack.limits import Limits
@@ -44,7 +44,7 @@ class ContainerReader:
             extra = source.size - self.header.file_len
             raise CorruptError(f"{source.name}: {extra:,} bytes behind the end of the file that the header declares.")
         root = self._part("root page", HEADER_SIZE, self.header.root_len, self.header.root_crc, self.header.root_hash)
-        self._root = directory.unpack(root, self.limits, "root page")
+        self._root = directory.unpack(root, self.limits, "root page", levels=self.has_levels)
         self._check_tiling()
 
     @classmethod
@@ -63,6 +63,11 @@ class ContainerReader:
     def kind(self) -> str:
         """Asset kind by name: ``gaussians``, ``field`` or ``sequence``."""
         return KINDS[self.header.kind]
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether chunks stand in for others (required feature 2), so that not all of them are drawn."""
+        return bool(self.header.required & LEVELS)
 
     @cached_property
     def meta(self) -> dict[str, Any]:
@@ -88,18 +93,21 @@ class ContainerReader:
     @cached_property
     def chunks(self) -> list[Chunk]:
         """All chunks, in file order. Reads every leaf page."""
-        if not self.pages:
-            return [c for c in self._root if isinstance(c, Chunk)]
-        if self.partial:
-            there = [p for p in self.pages if p.offset + p.length <= self.source.size]
-            return [c for p in there for c in self.page_chunks(p)]
-        return [c for p in self.pages for c in self.page_chunks(p)]
+        found = [c for c in self._root if isinstance(c, Chunk)]
+        for page in self.pages:
+            if self.partial and page.offset + page.length > self.source.size:
+                break
+            found += self.page_chunks(page)
+        if self.has_levels:
+            levels.check(found)
+        return found
 
     def page_chunks(self, page: PageRef) -> list[Chunk]:
         """Read one leaf page and check it against its reference."""
         what = f"page at {page.offset:,}"
         data = self._part(what, page.offset, page.length, page.crc, page.hash)
-        chunks = directory.unpack(data, self.limits, what)
+        before = sum(p.chunks for p in self.pages if p.offset < page.offset) if self.has_levels else 0
+        chunks = directory.unpack(data, self.limits, what, levels=self.has_levels, index=before)
         entries = [c for c in chunks if isinstance(c, Chunk)]
         if len(entries) != page.chunks or sum(c.count for c in entries) != page.count:
             raise CorruptError(f"{what}: {len(entries)} chunks, its reference says {page.chunks}.")
@@ -111,18 +119,31 @@ class ContainerReader:
         return entries
 
     def select(
-        self, *, low: tuple[float, ...] | None = None, high: tuple[float, ...] | None = None, level: int | None = None
-    ) -> Iterator[Chunk]:
-        """Yield the chunks whose box meets [low, high] and whose level is ``level`` or coarser.
+        self, *, low: tuple[float, ...] | None = None, high: tuple[float, ...] | None = None,
+        level: int | None = None, budget: int | None = None,
+    ) -> Iterator[Chunk]:  # fmt: skip
+        """Yield the chunks to draw whose box meets [low, high], of the level ``level`` or coarser ones.
 
-        Leaf pages that hold none of them are not read.
+        Of a file with levels of detail, these are what stands for the scene when the chunks of those levels are at
+        hand, in a partial file those that are whole; with ``budget``, so many of them that no more Gaussians are
+        drawn, if that can be. Of any other file, leaf pages that hold none of them are not read.
         """
+        if self.has_levels:
+            yield from (c for c in self._cut(level, budget) if _meets(c, low, high))
+            return
         for entry in self._root:
             if not _meets(entry, low, high):
                 continue
             for chunk in self.page_chunks(entry) if isinstance(entry, PageRef) else [entry]:
                 if _meets(chunk, low, high) and (level is None or chunk.level >= level):
                     yield chunk
+
+    def _cut(self, level: int | None, budget: int | None) -> list[Chunk]:
+        chunks = self.chunks
+        here = [c.level >= (level or 0) and (not self.partial or self.present(c)) for c in chunks]
+        if budget is not None:
+            here = levels.within(chunks, here, budget)
+        return [c for c, one in zip(chunks, levels.drawn(chunks, here), strict=True) if one]
 
     def present(self, chunk: Chunk) -> bool:
         """Whether all bytes of ``chunk`` are in the source (only a partial file lacks some)."""

@@ -81,6 +81,7 @@ def decode(
     *,
     box: Box | None = None,
     level: int | None = None,
+    budget: int | None = None,
     sh: bool = True,
     threads: int | None = None,
 ) -> Gaussians:
@@ -93,7 +94,10 @@ def decode(
     box : (low, high) or None
         Return only Gaussians whose centre lies in the box.
     level : int or None
-        Return only chunks of this level or coarser.
+        Return only chunks of this level or coarser: a whole scene, less detailed, where the file has levels of detail.
+    budget : int or None
+        Return the cut of the levels of detail that has at most so many Gaussians, if there is one; other files are
+        returned whole.
     sh : bool
         Off leaves out the SH sections: the scene has degree 0.
     threads : int or None
@@ -107,9 +111,14 @@ def decode(
     """
     info = scene_info(reader)
     low, high = box if box is not None else (None, None)
-    chunks = [c for c in reader.select(low=low, high=high, level=level) if not reader.partial or reader.present(c)]
-    if not reader.partial and box is None and level is None and sum(c.count for c in chunks) != info.n:
-        raise CorruptError(f"metadata: n {info.n}, the directory has {sum(c.count for c in chunks)}.")
+    chunks = [
+        c
+        for c in reader.select(low=low, high=high, level=level, budget=budget)
+        if not reader.partial or reader.present(c)
+    ]
+    everything = reader.chunks if reader.has_levels else chunks
+    if not reader.partial and (everything is not chunks or (box is None and level is None)):
+        check_count(everything, info)
     if not chunks:
         raise InvalidSceneError("no chunk lies in the box or at the level that was asked for.")
     for c in chunks:
@@ -121,6 +130,17 @@ def decode(
     if not inside.any():
         raise InvalidSceneError("no Gaussian lies in the box.")
     return scene.take(np.nonzero(inside)[0])
+
+
+def check_count(chunks: list[Chunk], info: SceneInfo) -> None:
+    """Check that all chunks together have as many Gaussians as the metadata says.
+
+    Raises
+    ------
+    CorruptError
+    """
+    if sum(c.count for c in chunks) != info.n:
+        raise CorruptError(f"metadata: n {info.n}, the directory has {sum(c.count for c in chunks)}.")
 
 
 def check_chunk(chunk: Chunk, info: SceneInfo) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from splatpack.container.atomic import atomic_write, publish, refuse_existing
 from splatpack.container.layout import HEADER_SIZE, Header
+from splatpack.container.levels import closed
 from splatpack.container.reader import ContainerReader
 from splatpack.container.source import ByteSource, FileSource
 from splatpack.container.writer import rewrite
@@ -141,7 +142,7 @@ def write_subset(mirror: Mirror, source: ByteSource, out: BinaryIO, folder: str 
 
     The quality that was measured on the whole scene is left out.
     """
-    chunks = [mirror.entry(item) for item in np.nonzero(mirror.have)[0].tolist()]
+    chunks = closed([mirror.entry(item) for item in np.nonzero(mirror.have)[0].tolist()])
     metadata = {k: v for k, v in mirror.reader.meta.items() if k != "quality"}
     metadata["n"] = sum(c.count for c in chunks)
     return rewrite(ContainerReader(source, partial=True), metadata, out, folder, chunks)

@@ -130,7 +130,9 @@ def _common() -> list[click.Parameter]:
     ]
 
 
-def command(name: str, *, example: str) -> Callable[[Callable[..., None]], click.Command]:
+def command(
+    name: str, *, example: str, cls: type[click.Command] = click.Command
+) -> Callable[[Callable[..., None]], click.Command]:
     """Make a command of a function that takes a :class:`Console`, then its own options; add the common options.
 
     Parameters
@@ -138,6 +140,8 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., None]], click
     name : str
     example : str
         The last lines of its help.
+    cls : type
+        The class of the command.
     """
 
     def wrap(fn: Callable[..., None]) -> click.Command:
@@ -147,7 +151,7 @@ def command(name: str, *, example: str) -> Callable[[Callable[..., None]], click
             fn(Console(json=json, quiet=quiet, threads=threads), **options)
 
         settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-        made = click.command(name, epilog=f"\b\nExample:\n  {example}", context_settings=settings)(run)
+        made = click.command(name, cls, epilog=f"\b\nExample:\n  {example}", context_settings=settings)(run)
         made.params.extend(_common())
         return made
 

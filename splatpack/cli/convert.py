@@ -84,7 +84,7 @@ def convert_file(
         )
     if progress:
         progress("reading", 0, 1)
-    scene, warnings = _read(source, frame, when, limits, threads)
+    scene, warnings = read_source(source, frame, when, limits, threads)
     if progress:
         progress("writing", 0, 1)
     if to_spk:
@@ -107,7 +107,7 @@ def _bytes_of(path: Path) -> int:
     return sum(p.stat().st_size for p in path.iterdir() if p.is_file()) if path.is_dir() else path.stat().st_size
 
 
-def _read(
+def read_source(
     source: str, frame: str | None, when: float | None, limits: Limits, threads: int | None
 ) -> tuple[Gaussians, list[str]]:
     """Return a scene that can be drawn, and what its reader or the repair left out."""

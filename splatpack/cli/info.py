@@ -18,18 +18,27 @@ SECTIONS = {0: "geometry", 1: "sh", 2: "columns"}
 
 
 @click.argument("source", metavar="F")
+@click.option("--stats", is_flag=True, help="Range and histogram of every attribute and extra column; decodes a .spk.")
 @_options.max_memory
-def _run(console: Console, source: str, *, max_memory: int | None) -> None:
+def _run(console: Console, source: str, *, stats: bool, max_memory: int | None) -> None:
     """Show what a file is: kind, counts, bounds, frame, SH degree, chunks, levels, codecs, bytes per section.
 
-    A .spk is not decoded; other formats are read whole.
+    A .spk is not decoded, unless --stats asks for it; other formats are read whole.
     """
     values = _spk(source, max_memory) if _is_spk(source) else _foreign(source, max_memory)
+    if stats:
+        from splatpack.cli._statstable import measure
+
+        values["stats"] = measure(source, _is_spk(source), _options.limits(max_memory), console.threads)
     console.result(values)
     if not console.json:
         from splatpack.cli._infotable import panel
 
         console.show(panel(source, values, facts(values)), stream=sys.stdout)
+    if stats and not console.json:
+        from splatpack.cli._statstable import table
+
+        console.show(table(values["stats"]), stream=sys.stdout)
 
 
 def _is_spk(source: str) -> bool:

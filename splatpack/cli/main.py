@@ -15,6 +15,7 @@ COMMANDS = {
     "compress": "Any splat scene to a small, verified .spk.",
     "decompress": "A .spk back to PLY, or to any other format.",
     "convert": "Any scene to any format, one file or a folder.",
+    "edit": "Crop, move, filter, merge and decimate scenes.",
     "formats": "What is read and written, and its limits.",
     "info": "What a file is and holds, without decoding it.",
     "verify": "Check every checksum, bound and chunk of a .spk.",

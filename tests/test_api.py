@@ -34,7 +34,7 @@ def test_five_lines(ply: Path, tmp_path: Path) -> None:
     quality = splatpack.compare(scene, back)
 
     assert isinstance(scene, splatpack.Gaussians)
-    assert len(back) == len(scene) == report.n_out == 1200
+    assert 0 < len(back) == report.n_out <= report.n_in == 1200
     assert report.bytes_out == (tmp_path / "scene.spk").stat().st_size
     assert image.shape == (60, 80, 3)
     assert image.dtype == np.float32

@@ -1,7 +1,8 @@
-"""What a figure was measured on."""
+"""What a figure was measured on, and with which code."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from importlib import metadata
@@ -34,6 +35,20 @@ def version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def sources(*rooms: str) -> str:
+    """Return a digest of the Python files of some folders of splatpack, or of all that can change what a codec does.
+
+    Results that were kept are good for as long as what made them is the same.
+    """
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        room = path.relative_to(package).parts[0]
+        if room in rooms if rooms else room not in ("bench", "cli"):
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
 
 
 def _cpu() -> str:

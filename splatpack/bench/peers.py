@@ -1,162 +1,147 @@
-"""Other people's codecs, where they are installed: gsply in this process, splat-transform as a program."""
+"""Other people's codecs: which there are, and which are installed in the folder that ``scripts/peers`` fills."""
 
 from __future__ import annotations
 
-import contextlib
+import json
 import os
 import shutil
-import signal
 import subprocess
-import threading
-from importlib import import_module
+from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from splatpack.bench.entrants import Entrant
-from splatpack.bench.machine import version
-from splatpack.errors import SplatpackError
-from splatpack.formats.registry import read_scene, write_scene
-from splatpack.scene.gaussians import Gaussians
-from splatpack.scene.validate import validate
 
-TIMEOUT = 300.0
-"""Seconds that a program may take for one file."""
+ENVIRONMENT = "SPLATPACK_PEERS"
+"""Names the folder of the peers."""
+
+_WORKERS = Path(__file__).with_name("workers")
+_ST = "@playcanvas/splat-transform"
 
 
-class PeerError(SplatpackError):
-    """A peer failed, or took too long."""
-
-    code = "peer"
-
-
-class _FilePeer(Entrant):
-    """A peer that goes from PLY file to coded file and back."""
-
-    suffix: str
-
-    def prepare(self, scene: Gaussians, folder: Path) -> Any:
-        """Write the scene as PLY, the one format that all of them read."""
-        self._folder = folder
-        self._ply = folder / "peer.ply"
-        with self._ply.open("wb") as file:
-            write_scene(file, scene, ".ply")
-        return self._ply
-
-    def _coded(self) -> Path:
-        return self._folder / f"peer{self.suffix}"
-
-    def scene(self, decoded: Any) -> Gaussians:
-        """Read the PLY that the peer wrote."""
-        return validate(read_scene(decoded))[0]
+def default_home() -> Path:
+    """Return the folder that ``scripts/peers`` fills: ``$SPLATPACK_PEERS``, or one in the user's cache."""
+    named = os.environ.get(ENVIRONMENT)
+    if named:
+        return Path(named)
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "splatpack" / "peers"
 
 
-class Gsply(_FilePeer):
-    """gsply (Python, numba): SPZ or PlayCanvas compressed PLY, arrays in memory to a file."""
+class Home:
+    """A folder of installed peers.
 
-    def __init__(self, suffix: str) -> None:
-        self.suffix = suffix
-        self.name = f"gsply {version('gsply') or ''} {suffix}"
-        self._library = import_module("gsply")
-
-    def prepare(self, scene: Gaussians, folder: Path) -> Any:
-        """Return gsply's own arrays."""
-        return self._library.plyread(str(super().prepare(scene, folder)))
-
-    def encode(self, prepared: Any) -> bytes:
-        """Write the format and return its bytes."""
-        path = self._coded()
-        if self.suffix == ".spz":
-            self._library.write_spz(str(path), prepared, version=3)
-        else:
-            names = ("scales", "quats", "opacities", "sh0", "shN")
-            columns = {name: getattr(prepared, name) for name in names}
-            self._library.plywrite(str(path), prepared.means, **columns, compressed=True)
-        return path.read_bytes()
-
-    def decode(self, data: bytes) -> Any:
-        """Read the file that :meth:`encode` wrote, which ``data`` came from."""
-        del data
-        read = self._library.read_spz if self.suffix == ".spz" else self._library.plyread
-        return read(str(self._coded()))
-
-    def scene(self, decoded: Any) -> Gaussians:
-        """Go through an uncompressed PLY."""
-        path = self._folder / "decoded.ply"
-        self._library.plywrite(str(path), decoded)
-        return super().scene(path)
-
-
-class SplatTransform(_FilePeer):
-    """PlayCanvas splat-transform (node): its times include its start and the reading and writing of PLY."""
-
-    warm = False
-
-    def __init__(self, suffix: str, program: str) -> None:
-        self.suffix, self._program = suffix, program
-        self.name = f"splat-transform {suffix}"
-
-    def encode(self, prepared: Any) -> bytes:
-        """Run the program on the PLY."""
-        self._run(prepared, self._coded())
-        return self._coded().read_bytes()
-
-    def decode(self, data: bytes) -> Any:
-        """Run the program the other way."""
-        self._coded().write_bytes(data)
-        path = self._folder / "decoded.ply"
-        self._run(self._coded(), path)
-        return path
-
-    def _run(self, source: Path, target: Path) -> None:
-        gpu = ["-g", "cpu"] if self.suffix == ".sog" and target.suffix == ".sog" else []
-        words = [self._program, "-q", "-w", *gpu, str(source), str(target)]
-        status, text, peak = run(words, TIMEOUT)
-        self.child_rss = max(self.child_rss, peak)
-        if status != 0 or not target.exists():
-            raise PeerError(f"{self.name}: exit status {status}: {text.strip()[-200:] or 'no message'}.")
-
-
-def run(words: list[str], timeout: float) -> tuple[int, str, int]:
-    """Run a program with its own process group; return exit status, stderr and peak memory in bytes.
-
-    Raises
-    ------
-    PeerError
-        It took longer than ``timeout`` seconds, or cannot be started.
+    Parameters
+    ----------
+    folder : Path
+        Holds ``node_modules`` and ``venv``, or neither.
     """
-    with TemporaryDirectory() as folder, (Path(folder) / "err").open("w+b") as err:
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.node = shutil.which("node")
+        self.python = self.folder / "venv" / "bin" / "python"
+        places = [str(p) for p in self.folder.glob("venv/lib/python*/site-packages")]
+        found = metadata.distributions(path=places) if places else ()
+        self._wheels = {str(d.metadata["Name"]).lower(): d.version for d in found}
+
+    def npm(self, package: str) -> str:
+        """Return the version of an npm package, or nothing."""
         try:
-            child = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, start_new_session=True
-            )
-        except OSError as error:
-            raise PeerError(f"{words[0]} cannot be started: {error.strerror or error}.") from error
-        late = threading.Event()
+            text = (self.folder / "node_modules" / package / "package.json").read_text("utf-8")
+            return str(json.loads(text)["version"])
+        except (OSError, ValueError, KeyError):
+            return ""
 
-        def stop() -> None:
-            late.set()
-            os.killpg(child.pid, signal.SIGKILL)
-
-        timer = threading.Timer(timeout, stop)
-        timer.start()
+    def node_version(self) -> str | None:
+        """Return what node says that it is, or None."""
+        if self.node is None:
+            return None
         try:
-            _, status, usage = os.wait4(child.pid, 0)
-        finally:
-            timer.cancel()
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if late.is_set():
-            raise PeerError(f"{Path(words[0]).name} took more than {timeout:g} s and was stopped.")
-        err.seek(0)
-        return child.returncode, err.read(4096).decode("utf-8", "replace"), usage.ru_maxrss * 1024
+            done = subprocess.run([self.node, "--version"], capture_output=True, text=True, timeout=20, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip().removeprefix("v")
+
+    def wheel(self, package: str) -> str:
+        """Return the version of a Python package in the peers' environment, or nothing."""
+        return self._wheels.get(package, "")
+
+    def in_node(
+        self, package: str, what: str, codec: str, suffix: str, setting: str = "",
+        options: Mapping[str, Any] | None = None, *, needs_sh: bool = False,
+    ) -> Entrant:  # fmt: skip
+        """Return an entrant that the node worker runs."""
+        version = self.npm(package)
+        reason = "" if self.node else "node is not on the PATH"
+        family = f"{what} ({_short(package)}{version and ' ' + version})"
+        return Entrant(
+            name=f"{family}{setting and ', ' + setting}", family=family, version=f"{package} {version}",
+            words=(self.node or "node", "--expose-gc", str(_WORKERS / "node.mjs")), codec=codec, suffix=suffix,
+            options=options or {}, needs_sh=needs_sh, missing=self._missing(package, version, reason),
+        )  # fmt: skip
+
+    def in_python(
+        self, package: str, what: str, codec: str, suffix: str, options: Mapping[str, Any] | None = None,
+        decoder: tuple[tuple[str, ...], str] | None = None,
+    ) -> Entrant:  # fmt: skip
+        """Return an entrant that the Python worker runs."""
+        version = self.wheel(package)
+        reason = "" if self.python.exists() else f"there is no {self.python}"
+        family = f"{what} ({package}{version and ' ' + version})"
+        return Entrant(
+            name=family, family=family, version=f"{package} {version}",
+            words=(str(self.python), str(_WORKERS / "python.py")), codec=codec, suffix=suffix, options=options or {},
+            decoder=decoder, missing=self._missing(package, version, reason),
+        )  # fmt: skip
+
+    def _missing(self, package: str, version: str, reason: str) -> str:
+        if version and not reason:
+            return ""
+        return f"not installed: {reason or f'{package} is not in {self.folder}'}. scripts/peers installs it."
 
 
-def installed() -> list[Entrant]:
-    """Return the peers that can be run here."""
-    found: list[Entrant] = []
-    with contextlib.suppress(ImportError):
-        found += [Gsply(".spz"), Gsply(".compressed.ply")]
-    program = shutil.which("splat-transform")
-    if program is not None and hasattr(os, "wait4"):
-        found += [SplatTransform(".spz", program), SplatTransform(".sog", program)]
-    return found
+def peers(home: Path | None = None) -> list[Entrant]:
+    """Return every peer that splatpack knows, installed or not.
+
+    Parameters
+    ----------
+    home : Path or None
+        Where they are; :func:`default_home` when None.
+    """
+    return list(_peers(Home(home or default_home())))
+
+
+def _peers(home: Home) -> Iterator[Entrant]:
+    spz = "@adobe/spz"  # Niantic's C++ as WebAssembly, the encoder inside splat-transform
+    yield home.in_node(spz, "SPZ 4", "spz", ".spz")
+    for first, rest in ((4, 3), (6, 5), (7, 6), (8, 8)):
+        bits = {"sh1Bits": first, "shRestBits": rest}
+        yield home.in_node(spz, "SPZ 4", "spz", ".spz", f"SH {first}/{rest} bits", bits, needs_sh=True)
+    yield home.in_node("spz-js", "SPZ 2", "spz-js", ".spz")
+    yield home.in_python("gsply", "SPZ 4, SH 8 bits", "gsply", ".spz")
+    yield home.in_python("gaussforge", "SPZ 4", "gaussforge", ".spz", {"format": "spz", "spz_version": 4})
+
+    sog = home.in_node(_ST, "SOG", "sog", ".sog")
+    yield sog
+    yield home.in_python("gaussforge", "SOG", "gaussforge", ".sog", {"format": "sog"})
+    yield home.in_python("sogpy", "SOG", "sogpy", ".sog", decoder=(sog.words, sog.codec))
+
+    yield home.in_node(_ST, "compressed.ply", "compressed", ".compressed.ply")
+    yield home.in_python("gsply", "compressed.ply", "gsply-compressed", ".compressed.ply")
+    compressed = {"format": "compressed.ply"}
+    yield home.in_python("gaussforge", "compressed.ply", "gaussforge", ".compressed.ply", compressed)
+
+    viewer = "@mkkellogg/gaussian-splats-3d"
+    for level in (0, 1, 2):
+        yield home.in_node(viewer, "ksplat", "ksplat", ".ksplat", f"level {level}", {"level": level})
+    yield home.in_python("gaussforge", "ksplat", "gaussforge", ".ksplat", {"format": "ksplat"})
+
+    yield home.in_node(_ST, "splat", "splat", ".splat")
+    yield home.in_node("gsplat", "splat", "gsplat", ".splat")
+
+
+def _short(package: str) -> str:
+    """The name without its scope, but where it would be that of a format."""
+    return package if package == "@adobe/spz" else package.rpartition("/")[2]

@@ -3,141 +3,157 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from splatpack.bench.entrants import Entrant
-from splatpack.bench.speed import PeakMemory, timed
-from splatpack.render.compare import compare
-from splatpack.render.views import evaluation_cameras
-from splatpack.scene.cameras import Camera
-from splatpack.scene.gaussians import Gaussians
+from splatpack.bench.jury import Input, Jury
+from splatpack.bench.machine import machine, sources
+from splatpack.bench.protocol import Clock, PeerError, SlowPeerError, work
+from splatpack.bench.row import Row
+from splatpack.bench.speed import SLOW
+from splatpack.bench.store import Store
 
 Progress = Callable[[str, int, int], None]
 
+TIMEOUT = 300.0
+"""Seconds that a worker may take for one direction of one file, with all repetitions."""
+
 
 @dataclass(frozen=True)
-class Row:
-    """One codec on one scene.
+class How:
+    """How to measure.
 
     Attributes
     ----------
-    codec, scene : str
-    n, n_out : int
-        Gaussians before and after.
-    bytes : int
-    bpg : float
-        Bits per Gaussian of the input.
-    psnr, psnr_min, ssim : float or None
-        Of renders against the input's, dB; None when the codec failed.
-    encode_s, decode_s : float or None
-        Median wall seconds of warm calls.
-    encode_spread, decode_spread : float or None
-        Slowest over fastest call.
-    mgs_per_s : float or None
-        Millions of Gaussians decoded per second.
-    peak_rss : int or None
-        Largest resident size while encoding and decoding, bytes; the interpreter and the scene count too.
-    error : str
-        Why there are no figures; empty otherwise.
+    repeat : int
+        Timed calls of each direction; medians are reported.
+    timeout : float
+        Seconds, see :data:`TIMEOUT`.
+    size : (int, int)
+        Pictures, pixels.
+    threads : int or None
+        Of splatpack and of the renderer; peers take what they take.
+    store : Path or None
+        Folder of finished measurements, read and added to.
+    home : Path or None
+        Folder of the peers.
     """
 
-    codec: str
-    scene: str
-    n: int
-    n_out: int = 0
-    bytes: int = 0
-    bpg: float | None = None
-    psnr: float | None = None
-    psnr_min: float | None = None
-    ssim: float | None = None
-    encode_s: float | None = None
-    decode_s: float | None = None
-    encode_spread: float | None = None
-    decode_spread: float | None = None
-    mgs_per_s: float | None = None
-    peak_rss: int | None = None
-    error: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
+    repeat: int = 3
+    timeout: float = TIMEOUT
+    size: tuple[int, int] = (320, 240)
+    threads: int | None = None
+    store: Path | None = None
+    home: Path | None = None
 
 
 def measure(
-    scenes: Sequence[tuple[str, Gaussians]],
-    entrants: Sequence[Entrant],
-    *,
-    repeat: int = 3,
-    threads: int | None = None,
-    size: tuple[int, int] = (320, 240),
-    progress: Progress | None = None,
+    inputs: Sequence[Input], entrants: Sequence[Entrant], how: How, progress: Progress | None = None
 ) -> Iterator[Row]:
-    """Yield a row for each scene and entrant, as they are measured. A codec that fails gives a row with its error.
-
-    Parameters
-    ----------
-    scenes : sequence of (name, Gaussians)
-    entrants : sequence of Entrant
-    repeat : int
-        Timed calls of each direction; medians are reported.
-    threads : int or None
-        For rendering; entrants have their own.
-    size : (int, int)
-        Pictures, pixels.
-    progress : callable or None
-    """
-    total = len(scenes) * len(entrants)
-    for i, (name, scene) in enumerate(scenes):
-        cameras = evaluation_cameras(scene, *size)
-        for j, entrant in enumerate(entrants):
-            if progress:
-                progress(entrant.name, i * len(entrants) + j, total)
-            yield one(name, scene, entrant, cameras, repeat=repeat, threads=threads)
+    """Yield a row for each scene and entrant, as they are measured. What cannot be measured is a row that says why."""
+    total = len(inputs) * len(entrants)
+    with TemporaryDirectory(prefix="splatpack-bench-") as name:
+        folder = Path(name)
+        store = Store(how.store or folder / "store")
+        for i, one in enumerate(inputs):
+            jury = Jury(one.load(), folder / "scene.ply", how.size, how.threads)
+            one.facts.update(n=len(jury.reference), sh_degree=jury.reference.sh_degree, sha256=jury.digest)
+            for j, entrant in enumerate(entrants):
+                if progress:
+                    progress(f"{one.name}: {entrant.name}", i * len(entrants) + j, total)
+                if not (entrant.needs_sh and jury.reference.sh_degree == 0):
+                    yield _Trial(one.name, jury, entrant, how, store, folder).row()
 
 
-def one(
-    name: str, scene: Gaussians, entrant: Entrant, cameras: list[Camera], *, repeat: int, threads: int | None
-) -> Row:
-    """Measure one entrant on one scene."""
-    with TemporaryDirectory(prefix="splatpack-bench-") as folder:
+class _Trial:
+    """One entrant on one scene: encode, or remember; decode and judge, or remember."""
+
+    def __init__(self, name: str, jury: Jury, entrant: Entrant, how: How, store: Store, folder: Path) -> None:
+        self._jury, self._entrant, self._how, self._store, self._folder = jury, entrant, how, store, folder
+        self._blank = Row(entrant.name, name, len(jury.reference), entrant.family)
+        self._key = {
+            "scene": jury.digest, **entrant.key(), "repeat": how.repeat, "threads": how.threads,
+            "cpu": machine()["cpu"],
+        }  # fmt: skip
+
+    def row(self) -> Row:
+        """Return the row; it never raises for what a codec does."""
+        if self._entrant.missing:
+            return replace(self._blank, status="missing", error=self._entrant.missing)
         try:
-            return _one(name, scene, entrant, cameras, repeat, threads, Path(folder))
-        except Exception as error:  # a peer may fail in any way; that is a result too
-            return Row(entrant.name, name, len(scene), error=" ".join(f"{type(error).__name__}: {error}".split()))
+            return self._filled(self._encoded(), self._judged())
+        except SlowPeerError as error:
+            return replace(self._blank, status="timeout", error=str(error))
+        except Exception as error:  # a peer may write any nonsense; that is a result too
+            text = str(error) if isinstance(error, PeerError) else f"{type(error).__name__}: {error}"
+            return replace(self._blank, status="failed", error=" ".join(text.split()))
+
+    def _encoded(self) -> dict[str, Any]:
+        """Figures of encoding; the coded file is in the store. A limit that was too short is remembered as well."""
+        found = self._store.get(self._key)
+        if found is not None and "limit" in found and found["limit"] >= self._how.timeout:
+            raise SlowPeerError(f"encode: stopped after {found['limit']:g} s, unfinished.")
+        if found is not None and "limit" not in found and self._store.file(self._key).exists():
+            return found
+        coded = self._folder / f"coded{self._entrant.suffix}"
+        worker = (self._entrant.words, self._entrant.codec)
+        try:
+            clock = self._work("encode", worker, self._jury.ply, coded)
+        except SlowPeerError as error:
+            self._store.put(self._key, {"limit": self._how.timeout})
+            raise SlowPeerError(f"encode: {error}") from error
+        self._store.file(self._key).write_bytes(coded.read_bytes())
+        value = {"bytes": coded.stat().st_size, **_figures("encode", clock)}
+        self._store.put(self._key, value)
+        return value
+
+    def _judged(self) -> dict[str, Any]:
+        """Figures of decoding, and of what comes out."""
+        rooms = sources("render", "scene", "formats")
+        key = {**self._key, "judge": rooms, "size": list(self._how.size)}
+        found = self._store.get(key)
+        if found is not None:
+            return found
+        coded, back = self._folder / f"coded{self._entrant.suffix}", self._folder / "decoded.ply"
+        coded.write_bytes(self._store.file(self._key).read_bytes())
+        worker = self._entrant.decoder or (self._entrant.words, self._entrant.codec)
+        try:
+            clock = self._work("decode", worker, coded, back)
+        except SlowPeerError as error:
+            raise SlowPeerError(f"decode: {error}") from error
+        n, quality = self._jury.judge(back)
+        value = {
+            "n_out": n, "psnr": quality.psnr_mean, "psnr_min": quality.psnr_min, "ssim": quality.ssim_mean,
+            **_figures("decode", clock),
+        }  # fmt: skip
+        self._store.put(key, value)
+        return value
+
+    def _work(self, action: str, worker: tuple[tuple[str, ...], str], source: Path, target: Path) -> Clock:
+        job = {
+            "action": action, "codec": worker[1], "options": dict(self._entrant.options), "source": str(source),
+            "target": str(target), "home": str(self._how.home or ""), "repeat": self._how.repeat, "slow": SLOW,
+            "threads": self._how.threads,
+        }  # fmt: skip
+        return work(list(worker[0]), job, self._folder, self._how.timeout)
+
+    def _filled(self, coded: dict[str, Any], judged: dict[str, Any]) -> Row:
+        values = {k: v for k, v in (coded | judged).items() if not k.endswith("_rss")}
+        return replace(
+            self._blank,
+            **values,
+            bpg=8 * coded["bytes"] / self._blank.n,
+            mgs_per_s=judged["n_out"] / max(judged["decode_s"], 1e-9) / 1e6,
+            peak_rss=max(coded["encode_rss"], judged["decode_rss"]),
+        )
 
 
-def _one(
-    name: str,
-    scene: Gaussians,
-    entrant: Entrant,
-    cameras: list[Camera],
-    repeat: int,
-    threads: int | None,
-    folder: Path,
-) -> Row:
-    prepared = entrant.prepare(scene, folder)
-    with PeakMemory() as peak:
-        coded = timed(lambda: entrant.encode(prepared), repeat, warm=entrant.warm)
-        decoded = timed(lambda: entrant.decode(coded.result), repeat, warm=entrant.warm)
-    back = entrant.scene(decoded.result)
-    quality = compare(scene, back, cameras, threads=threads)
-    return Row(
-        codec=entrant.name,
-        scene=name,
-        n=len(scene),
-        n_out=len(back),
-        bytes=len(coded.result),
-        bpg=8 * len(coded.result) / len(scene),
-        psnr=quality.psnr_mean,
-        psnr_min=quality.psnr_min,
-        ssim=quality.ssim_mean,
-        encode_s=coded.median,
-        decode_s=decoded.median,
-        encode_spread=coded.spread,
-        decode_spread=decoded.spread,
-        mgs_per_s=len(back) / decoded.median / 1e6,
-        peak_rss=entrant.child_rss or peak.bytes,
-    )
+def _figures(action: str, clock: Clock) -> dict[str, Any]:
+    return {
+        f"{action}_s": clock.median, f"{action}_spread": clock.spread,
+        f"{action}_cpu_s": median(clock.cpu), f"{action}_rss": clock.peak_rss,
+    }  # fmt: skip

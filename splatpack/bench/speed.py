@@ -1,4 +1,4 @@
-"""Time and memory of one call: warm, repeated, with its spread."""
+"""Time of one call: warm, repeated, with its spread; and the memory of a process."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+SLOW = 30.0
+"""Seconds from which the first call is the figure: warming up saves little then, and calling again costs much."""
+
 
 @dataclass(frozen=True)
 class Timing(Generic[T]):
-    """A result, and the wall seconds of every timed call that gave it."""
+    """A result, and the wall and processor seconds of every timed call that gave it."""
 
     result: T
     seconds: list[float]
+    cpu: list[float]
 
     @property
     def median(self) -> float:
-        """Median seconds."""
+        """Median wall seconds."""
         return median(self.seconds)
 
     @property
@@ -32,44 +36,29 @@ class Timing(Generic[T]):
         return max(self.seconds) / max(min(self.seconds), 1e-9)
 
 
-def timed(fn: Callable[[], T], repeat: int = 3, *, warm: bool = True) -> Timing[T]:
-    """Call ``fn`` once untimed where ``warm`` (kernels compile, caches fill), then ``repeat`` times on the clock."""
-    if warm:
-        fn()
-    seconds: list[float] = []
-    for _ in range(max(1, repeat)):
-        start = time.perf_counter()
-        result = fn()
-        seconds.append(time.perf_counter() - start)
-    return Timing(result, seconds)
+def timed(fn: Callable[[], T], repeat: int = 3, *, slow: float = SLOW) -> Timing[T]:
+    """Call ``fn`` once (kernels compile, caches fill), then ``repeat`` times on the clock.
 
-
-class PeakMemory:
-    """The largest resident size of this process inside a ``with`` block.
-
-    Linux lets a process reset its own high-water mark; elsewhere the mark is that of the whole run so far.
-
-    Attributes
-    ----------
-    bytes : int
-        Set when the block ends; the interpreter and all that was loaded before count too.
+    A first call of more than ``slow`` seconds stays the only one, and is the figure.
     """
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-    def __enter__(self) -> PeakMemory:
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bytes = _high_water()
+    first = _once(fn)
+    calls = [first] if first[1] >= slow else [_once(fn) for _ in range(max(1, repeat))]
+    return Timing(calls[-1][0], [c[1] for c in calls], [c[2] for c in calls])
 
 
-def _high_water() -> int:
+def _once(fn: Callable[[], T]) -> tuple[T, float, float]:
+    cpu, wall = time.process_time(), time.perf_counter()
+    result = fn()
+    return result, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def peak_memory() -> int:
+    """Return the largest resident size of this process so far, bytes; 0 where the system does not say.
+
+    ``ru_maxrss`` would not do on Linux: a new process starts with that of its parent.
+    """
     with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
+        for line in Path("/proc/self/status").read_text("utf-8").splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
     try:

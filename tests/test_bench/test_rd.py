@@ -1,26 +1,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
-import numpy as np
 import pytest
 
-from splatpack.bench import peers
-from splatpack.bench.entrants import Entrant, PlanesZstd, own
-from splatpack.bench.peers import Gsply, PeerError, SplatTransform, installed
-from splatpack.bench.rd import Row, measure
-from splatpack.bench.report import COLUMNS, cells, page
+from splatpack.bench.entrants import Entrant, own
+from splatpack.bench.jury import Input, Jury
+from splatpack.bench.rd import How, measure
+from splatpack.bench.row import Row
 from splatpack.bench.scenes import procedural
-from splatpack.formats.registry import read_scene, write_scene
-from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
+from splatpack.render.compare import compare
+from splatpack.render.views import evaluation_cameras
+from splatpack.scene.gaussians import Gaussians
 
-TOOL = """#!/bin/sh
-for last; do source="$target"; target="$last"; done
-case "$source" in *broken*) echo "cannot read it" >&2; exit 3;; esac
-cat "$source" > "$target"
+COPY = """
+import json, sys, time
+job = json.load(open(sys.argv[1]))
+options = job["options"]
+with open(options["log"], "a") as log:
+    log.write(job["action"] + " " + job["codec"] + "\\n")
+time.sleep(options.get("sleep", 0) if job["action"] == options.get("on", "encode") else 0)
+if options.get("fail") == job["action"]:
+    raise RuntimeError("no such thing")
+data = open(job["source"], "rb").read()
+open(job["target"], "wb").write(data if not options.get("nonsense") else b"nonsense")
+json.dump({"seconds": [0.25], "cpu": [0.125], "peak_rss": 5 << 20}, open(job["answer"], "w"))
 """
 
 
@@ -29,105 +36,132 @@ def scene() -> Gaussians:
     return procedural(800)
 
 
-class Broken(Entrant):
-    name = "broken"
-
-    def encode(self, prepared: Any) -> bytes:
-        raise RuntimeError("no\nsuch thing")
-
-    def decode(self, data: bytes) -> Any:
-        return data
+@pytest.fixture
+def copy(tmp_path: Path) -> Entrant:
+    """A codec that copies the PLY."""
+    (tmp_path / "copy.py").write_text(COPY)
+    words = (sys.executable, str(tmp_path / "copy.py"))
+    return Entrant("copy", "copy", "1", words, "copy", ".ply", {"log": str(tmp_path / "log")})
 
 
-def test_planes_and_zstd_are_lossless(scene: Gaussians, tmp_path: Path) -> None:
-    codec = PlanesZstd()
-    back = codec.decode(codec.encode(codec.prepare(scene, tmp_path)))
-    for name in ATTRIBUTES:
-        assert getattr(back, name).tobytes() == getattr(scene, name).tobytes()
+def log(tmp_path: Path) -> list[str]:
+    return (tmp_path / "log").read_text().splitlines()
 
 
-def test_rows(scene: Gaussians) -> None:
-    seen: list[tuple[str, int, int]] = []
-    entrants = [e for e in own(threads=1) if e.name in ("splatpack high", "splatpack small", "splatpack lossless")]
-    rows = list(
-        measure([("it", scene)], [*entrants, Broken()], repeat=2, size=(64, 48), progress=lambda *a: seen.append(a))
-    )
-    assert [s[1:] for s in seen] == [(0, 4), (1, 4), (2, 4), (3, 4)]
-    high, small, lossless, broken = rows
+def rows(scene: Gaussians, entrants: Sequence[Entrant], how: How | None = None) -> list[Row]:
+    return list(measure([Input("it", lambda: scene)], entrants, how or How(repeat=1, size=(64, 48))))
+
+
+def test_own_rows(scene: Gaussians) -> None:
+    names = ("splatpack high", "splatpack small", "splatpack lossless")
+    high, small, lossless = rows(scene, [e for e in own() if e.name in names])
     assert lossless.psnr == 100.0
     assert lossless.psnr > (high.psnr or 0) > (small.psnr or 0) > 10
     assert lossless.bytes > high.bytes > small.bytes
-    for row in rows[:3]:
+    for row in (high, small, lossless):
+        assert (row.status, row.error, row.n) == ("ok", "", 800)
         assert row.bpg == pytest.approx(8 * row.bytes / 800)
         assert row.mgs_per_s == pytest.approx(row.n_out / (row.decode_s or 0) / 1e6)
         assert (row.peak_rss or 0) > 10 << 20
-        assert row.error == ""
-    assert broken == Row("broken", "it", 800, error="RuntimeError: no such thing")
+        assert Row.of(row.as_dict()) == row
 
 
-def test_page_is_self_contained(scene: Gaussians) -> None:
-    rows = [
-        Row("splatpack high", "<scene>", 800, 800, 900, 9.0, 40.0, 35.0, 0.99, 0.1, 0.01, 1.0, 1.0, 0.08, 1 << 27),
-        Row("byte planes", "<scene>", 800, 800, 9000, 90.0, 100.0, 100.0, 1.0, 0.1, 0.01, 1.0, 1.0, 0.08, 1 << 27),
-        Row("broken", "<scene>", 800, error="PeerError: <none>"),
-        Row("alone", "other", 800, error="no"),
-    ]
-    html = page({"cpu": "a & b"}, rows, repeat=3)
-    assert html.count("<svg") == 1
-    assert "&lt;scene&gt;" in html
-    assert "a &amp; b" in html
-    assert "PeerError: &lt;none&gt;" in html
-    for outside in ("http", "<script", "src=", "<link", "@import", "url("):
-        assert outside not in html
-    assert all(len(cells(row)) == len(COLUMNS) for row in rows)
-    assert cells(rows[2])[1:] == ["-"] * (len(COLUMNS) - 1)
+def test_figures_of_a_codec(scene: Gaussians, copy: Entrant) -> None:
+    (row,) = rows(scene, [copy])
+    assert (row.psnr, row.psnr_min, row.n_out, row.family) == (100.0, 100.0, 800, "copy")
+    assert (row.encode_s, row.decode_s, row.decode_cpu_s, row.peak_rss) == (0.25, 0.25, 0.125, 5 << 20)
 
 
-def test_splat_transform_is_run_as_a_program(scene: Gaussians, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool = tmp_path / "splat-transform"
-    tool.write_text(TOOL)
-    tool.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    found = [e for e in installed() if isinstance(e, SplatTransform)]
-    assert [e.name for e in found] == ["splat-transform .spz", "splat-transform .sog"]
-    row = next(measure([("it", scene)], found, repeat=1, size=(64, 48)))
-    assert (row.psnr, row.error) == (100.0, "")
-    assert (row.peak_rss or 0) > 1 << 20
-    with pytest.raises(PeerError, match="exit status 3: cannot read it"):
-        found[0].encode(tmp_path / "broken.ply")
+def test_progress_and_facts(scene: Gaussians, copy: Entrant) -> None:
+    seen: list[tuple[str, int, int]] = []
+    one = Input("it", lambda: scene)
+    list(measure([one], [copy, copy], How(1, size=(64, 48)), lambda *a: seen.append(a)))
+    assert seen == [("it: copy", 0, 2), ("it: copy", 1, 2)]
+    assert (one.facts["n"], one.facts["sh_degree"], len(one.facts["sha256"])) == (800, 3, 64)
 
 
-def test_programs_that_hang_or_do_not_exist_are_stopped() -> None:
-    with pytest.raises(PeerError, match=r"more than 0\.2 s"):
-        peers.run(["/bin/sh", "-c", "sleep 30"], 0.2)
-    with pytest.raises(PeerError, match="cannot be started"):
-        peers.run(["/no/such/program"], 1)
-    status, text, _ = peers.run(["/bin/sh", "-c", "echo why >&2; exit 4"], 5)
-    assert (status, text) == (4, "why\n")
+def test_what_fails_is_a_row_that_says_so(scene: Gaussians, copy: Entrant) -> None:
+    def but(**options: object) -> Entrant:
+        return replace(copy, options={**copy.options, **options})
+
+    found = rows(
+        scene,
+        [
+            but(fail="encode"),
+            but(fail="decode"),
+            but(nonsense=True),
+            replace(copy, missing="not installed: here"),
+            replace(copy, words=("/no/such/program",)),
+        ],
+    )
+    assert [r.status for r in found] == ["failed", "failed", "failed", "missing", "failed"]
+    assert found[0].error == "encode: exit status 1: RuntimeError: no such thing"
+    assert found[1].error == "decode: exit status 1: RuntimeError: no such thing"
+    assert "UnsupportedError" in found[2].error
+    assert found[3].error == "not installed: here"
+    assert "cannot be started" in found[4].error
+    assert all(r.psnr is None and r.bytes == 0 for r in found)
 
 
-def test_gsply_is_called_as_its_documentation_says(
-    scene: Gaussians, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def plywrite(path: str, data: Any, **columns: Any) -> None:
-        with Path(path).open("wb") as file:
-            write_scene(file, scene if isinstance(data, np.ndarray) else data.scene, ".ply")
-
-    def load(path: str) -> SimpleNamespace:
-        found = read_scene(path)
-        return SimpleNamespace(scene=found, **{name: getattr(found, name) for name in ATTRIBUTES})
-
-    fake = ModuleType("gsply")
-    calls = {"plyread": load, "read_spz": load, "plywrite": plywrite, "write_spz": lambda p, d, version: plywrite(p, d)}
-    for name, call in calls.items():
-        setattr(fake, name, call)
-    monkeypatch.setitem(sys.modules, "gsply", fake)
-    rows = list(measure([("it", scene)], [Gsply(".spz"), Gsply(".compressed.ply")], repeat=1, size=(64, 48)))
-    assert [r.error for r in rows] == ["", ""]
-    assert [r.psnr for r in rows] == [100.0, 100.0]
+@pytest.mark.parametrize("action", ["encode", "decode"])
+def test_what_takes_too_long_is_stopped(scene: Gaussians, copy: Entrant, action: str) -> None:
+    slow = replace(copy, options={**copy.options, "sleep": 60, "on": action})
+    (row,) = rows(scene, [slow], How(1, timeout=1, size=(64, 48)))
+    assert row.status == "timeout"
+    assert row.error == f"{action}: stopped after 1 s, unfinished."
 
 
-def test_peers_that_are_missing_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gsply", None)
-    monkeypatch.setenv("PATH", "/no/such/folder")
-    assert installed() == []
+def test_settings_about_sh_are_left_out_without_sh(scene: Gaussians, copy: Entrant) -> None:
+    plain = scene.with_sh_degree(0)
+    assert rows(plain, [replace(copy, needs_sh=True)]) == []
+    assert len(rows(scene, [replace(copy, needs_sh=True)])) == 1
+
+
+def test_another_decoder(scene: Gaussians, copy: Entrant, tmp_path: Path) -> None:
+    (row,) = rows(scene, [replace(copy, decoder=(copy.words, "other"))])
+    assert row.psnr == 100.0
+    assert log(tmp_path) == ["encode copy", "decode other"]
+
+
+def test_a_run_goes_on_where_it_stood(scene: Gaussians, copy: Entrant, tmp_path: Path) -> None:
+    how = How(1, size=(64, 48), store=tmp_path / "store")
+    first = rows(scene, [copy], how)
+    assert rows(scene, [copy], how) == first
+    assert log(tmp_path) == ["encode copy", "decode copy"]
+    rows(scene, [copy], replace(how, size=(32, 24)))
+    assert log(tmp_path)[2:] == ["decode copy"]
+    rows(scene, [replace(copy, version="2")], how)
+    assert log(tmp_path)[3:] == ["encode copy", "decode copy"]
+    rows(procedural(800, seed=9), [copy], how)
+    assert log(tmp_path)[5:] == ["encode copy", "decode copy"]
+
+
+def test_a_limit_is_remembered_until_it_is_raised(scene: Gaussians, copy: Entrant, tmp_path: Path) -> None:
+    how = How(1, timeout=1, size=(64, 48), store=tmp_path / "store")
+    slow = replace(copy, options={**copy.options, "sleep": 3})
+    for _ in range(2):
+        (row,) = rows(scene, [slow], how)
+        assert row.error == "encode: stopped after 1 s, unfinished."
+    assert log(tmp_path) == ["encode copy"]
+    (row,) = rows(scene, [slow], replace(how, timeout=60))
+    assert row.psnr == 100.0
+    assert rows(scene, [slow], how)[0].psnr == 100.0
+    assert log(tmp_path) == ["encode copy", "encode copy", "decode copy"]
+
+
+def test_the_jury_agrees_with_compare(scene: Gaussians, tmp_path: Path) -> None:
+    jury = Jury(scene, tmp_path / "a.ply", (64, 48), None)
+    other = replace(scene, sh0=scene.sh0 + 0.05)
+    Jury(other, tmp_path / "b.ply", (64, 48), None)
+    n, found = jury.judge(tmp_path / "b.ply")
+    assert n == 800
+    assert found == compare(scene, other, evaluation_cameras(scene, 64, 48))
+
+
+def test_rows_of_json_are_checked() -> None:
+    with pytest.raises(KeyError):
+        Row.of({"codec": "a", "scene": "b"})
+    for wrong in ({"n": "5"}, {"n": True}, {"psnr": "high"}, {"bytes": 1.5}):
+        with pytest.raises(TypeError):
+            Row.of({"codec": "a", "scene": "b", "n": 5, **wrong})
+    assert Row.of({"codec": "a", "scene": "b", "n": 5, "unknown": 1}) == Row("a", "b", 5)

@@ -174,18 +174,38 @@ def test_compare_from_cameras(cli: Runner, folder: Path) -> None:
 
 def test_bench(cli: Runner, folder: Path) -> None:
     report = folder / "bench.html"
-    args = ("bench", folder / "scene.ply", "--repeat", 1, "--only", "high", "--only", "zstd", "--size", "64x48")
-    done = cli(*args, "--report", report, "--json")
+    args = ("bench", folder / "scene.ply", "--repeat", 1, "--only", "no search", "--only", "planes", "--size", "64x48")
+    done = cli(*args, "--report", report, "--output", folder / "run.json", "--json")
     assert done.status == 0
     assert {"cpu", "cores", "python", "numpy", "numba"} <= set(done.json["machine"])
     rows = done.json["rows"]
-    assert [r["codec"] for r in rows] == ["splatpack high", "byte planes + zstd-19"]
+    assert [r["codec"] for r in rows] == ["splatpack high, no search", "byte planes + zstd-19"]
     keys = {"codec", "scene", "bytes", "bpg", "psnr", "ssim", "encode_s", "decode_s", "mgs_per_s", "peak_rss"}
     for row in rows:
         assert keys <= set(row)
         assert row["error"] == ""
         assert all(row[k] is not None for k in keys)
     assert rows[1]["psnr"] == 100.0
-    assert "splatpack high" in done.err
+    assert "splatpack high, no search" in done.err
     assert "<svg" in report.read_text()
     assert json.loads(done.out) == done.json
+    again = cli("bench", "--from", folder / "run.json", "--json")
+    assert [r["bytes"] for r in again.json["rows"]] == [r["bytes"] for r in rows]
+
+
+def test_bench_renews_docs(cli: Runner, folder: Path) -> None:
+    docs = folder / "docs"
+    (docs / "benchmarks").mkdir(parents=True)
+    (docs / "benchmarks.md").write_text("words\n<!-- bench:presets -->\n<!-- /bench:presets -->\n")
+    args = ("--repeat", 1, "--only", "splatpack small", "--curve", "off", "--size", "64x48")
+    assert cli("bench", folder / "scene.ply", *args, "--docs", docs).status == 0
+    assert "| small | 1 |" in (docs / "benchmarks.md").read_text()
+    assert (docs / "benchmarks" / "scene.svg").exists()
+    assert cli("bench", "--from", docs / "benchmarks" / "results.json", "--docs", docs).status == 0
+
+
+def test_bench_says_which_peers_are_missing(cli: Runner, folder: Path) -> None:
+    done = cli("bench", folder / "scene.ply", "--only", "SPZ 4, SH 8", "--peers", folder / "none", "--json")
+    assert done.status == 0
+    assert [r["status"] for r in done.json["rows"]] == ["missing"]
+    assert "no figures: SPZ 4, SH 8 bits (gsply): not installed" in done.err

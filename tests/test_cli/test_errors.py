@@ -185,6 +185,7 @@ def test_usage_errors_of_click(args: list[str], cli: Runner, folder: Path, monke
         ["render", "scene.spk", "-o", "x.gif", "--orbit", "3", "--cameras", "c.json"],
         ["compare", "scene.ply", "scene.spk", "--strip", "x.gif"],
         ["bench", "--only", "jpeg"],
+        ["bench", "scene.ply", "--from", "run.json"],
     ],
 )
 def test_usage_errors_of_ours(args: list[str], cli: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

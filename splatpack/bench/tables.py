@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -117,9 +118,10 @@ def seconds(value: float | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """Return millions per second."""
-    digits = 2 if value is None or 0.1 <= value < 10 else 1 if value >= 10 else 3
-    return number(value, f".{digits}f")
+    """Return millions per second, small ones with two digits."""
+    if value is None or not 0 < value < 0.1:
+        return number(value, ".1f" if value is not None and value >= 10 else ".2f")
+    return number(value, f".{1 - math.floor(math.log10(value))}f")
 
 
 def markdown(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> str:

@@ -15,7 +15,7 @@ from splatpack.bench.plot import plot
 from splatpack.bench.report import page
 from splatpack.bench.result import Result, read
 from splatpack.bench.row import Row
-from splatpack.bench.tables import ROWS, SUMMARY, markdown, row_cells, summary_cells
+from splatpack.bench.tables import ROWS, SUMMARY, markdown, rate, row_cells, summary_cells
 from splatpack.bench.versus import equal, summary
 from splatpack.errors import CorruptError, StorageError
 
@@ -183,3 +183,11 @@ def test_the_committed_docs_are_what_the_command_makes() -> None:
         assert (DOCS / "benchmarks" / name).read_text("utf-8") == svg
     assert {r.scene for r in result.rows} <= set(known)
     assert not re.search(r"/(tmp|work|home)/", text + (DOCS / "benchmarks" / "results.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0.0, "0.00"), (0.00123, "0.0012"), (0.05, "0.050"), (0.5, "0.50"), (12.34, "12.3")],
+)
+def test_rates_keep_two_digits(value: float | None, text: str) -> None:
+    assert rate(value) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ COMPANY = 4
 """Others near it from which on a Gaussian is not alone."""
 
 _SIDE = 1 << 20
+_LEVELS = 40
 _ALONG = 4
 
 
@@ -34,10 +36,9 @@ def drop_floaters(scene: Gaussians) -> Gaussians:
 def drop_isolated(scene: Gaussians, factor: float = APART) -> Gaussians:
     """Remove the Gaussians that have fewer than four others near them.
 
-    Near is: in the same cell of a grid or one of the 26 around it. A cell is ``factor`` times the typical distance
-    between neighbours (the median, over the scene, of the distance to the nearest of the eight neighbours along a
-    Morton curve), so that all within one cell's side count. Gaussians that reach over a cell themselves (3 standard
-    deviations) stay: those are sky and walls. What lies a million cells from the middle is isolated.
+    Near is: in the same cell of a grid or in one of the 26 around it. The side of a cell is ``factor`` times the
+    typical :func:`spacing`, and for a Gaussian that reaches farther itself (3 standard deviations) a power of two times
+    that, so that sky and walls are not alone. What lies a million cells from the middle is.
 
     Parameters
     ----------
@@ -52,39 +53,47 @@ def drop_isolated(scene: Gaussians, factor: float = APART) -> Gaussians:
         The factor is not positive and finite.
     """
     _positive(factor)
-    if len(scene) <= COMPANY:
-        return scene
     cell = factor * spacing(scene)
     if not cell > 0:
         return scene
-    middle = np.median(scene.means, axis=0)
-    offset = (scene.means.astype(np.float64) - middle) / cell
-    far = (np.abs(offset) >= _SIDE - 1).any(axis=1)
-    at = np.floor(offset.clip(1 - _SIDE, _SIDE - 2)).astype(np.int64) + _SIDE
-    with np.errstate(over="ignore"):
-        bridge = 3.0 * np.exp(scene.scales.max(axis=1).astype(np.float64)) >= cell
-    alone = ~bridge & (far | (_company(at) <= COMPANY))
+    offset = (scene.means - np.median(scene.means, axis=0)).astype(np.float64)
+    reach = math.log(3.0) + scene.scales.max(axis=1).astype(np.float64)
+    level = np.ceil((reach - math.log(cell)) / math.log(2.0)).clip(0, _LEVELS).astype(np.int64)
+    alone = np.zeros(len(scene), bool)
+    for k in np.unique(level):
+        rows = level == k
+        with np.errstate(over="ignore"):
+            at = np.floor((offset / (cell * 2.0**k)).clip(-_SIDE, _SIDE - 1)).astype(np.int64)
+        far = (np.abs(at[rows]) >= _SIDE - 1).any(axis=1)
+        alone[rows] = far | (_company(at, rows) <= COMPANY)
     return scene.take(~alone)
 
 
 def spacing(scene: Gaussians) -> float:
-    """Return the typical distance between neighbours, scene units: 0 where most positions are the same."""
+    """Return the typical distance between neighbours, scene units.
+
+    It is the median, over the scene, of the distance to the nearest of the eight neighbours along a Morton curve that
+    is in another place; 0 where there is none.
+    """
     points = scene.means[morton_order(scene.means)].astype(np.float64)
     nearest = np.full(len(points), np.inf)
     for step in range(1, min(_ALONG + 1, len(points))):
         gap = np.linalg.norm(points[step:] - points[:-step], axis=1)
+        gap[gap == 0] = np.inf
         np.minimum(nearest[step:], gap, out=nearest[step:])
         np.minimum(nearest[:-step], gap, out=nearest[:-step])
-    return float(np.median(nearest))
+    known = nearest[np.isfinite(nearest)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
-def _company(at: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Count the rows of ``at`` (n, 3) in the 27 cells around each row, itself included, int64 (n,)."""
-    key = (at[:, 0] << 42) | (at[:, 1] << 21) | at[:, 2]
-    cells, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
-    total = np.zeros(len(cells), np.int64)
-    for x, y, z in itertools.product((-1, 0, 1), repeat=3):
-        wanted = cells + x * (1 << 42) + y * (1 << 21) + z
+def _company(at: NDArray[np.int64], rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Count the cells ``at`` (n, 3) in the 27 around those of ``rows``, themselves included, int64 (rows,)."""
+    key = (at + _SIDE) @ np.array([1 << 42, 1 << 21, 1])
+    cells, count = np.unique(key, return_counts=True)
+    asked, inverse = np.unique(key[rows], return_inverse=True)
+    total = np.zeros(len(asked), np.int64)
+    for step in itertools.product((-1, 0, 1), repeat=3):
+        wanted = asked + np.dot(step, (1 << 42, 1 << 21, 1))
         place = np.minimum(np.searchsorted(cells, wanted), len(cells) - 1)
         total += np.where(cells[place] == wanted, count[place], 0)
     return np.asarray(total[inverse])

@@ -45,7 +45,7 @@ def test_what_stands_alone_goes() -> None:
 def test_a_large_one_that_reaches_its_neighbours_stays() -> None:
     scene = grid()
     scales = scene.scales.copy()
-    scales[-5] = math.log(0.7)
+    scales[-5], scales[-4] = math.log(2.5), math.log(0.7)
     assert rows(drop_isolated(replace(scene, scales=scales))).tolist() == [*range(12**3), 12**3]
 
 
@@ -61,9 +61,21 @@ def test_four_others_are_company() -> None:
 def test_one_place_and_few_gaussians_have_no_floaters() -> None:
     scene = grid()
     same = replace(scene, means=np.ones_like(scene.means))
+    assert spacing(same) == 0
     assert len(drop_isolated(same)) == len(scene)
-    few = scene.take(slice(0, 4))
-    assert len(drop_isolated(few)) == 4
+    assert len(drop_isolated(scene.take(slice(0, 1)))) == 1
+    assert len(drop_isolated(scene.take(slice(0, 5)))) == 5
+
+
+def test_copies_in_one_place_do_not_count_as_spacing() -> None:
+    scene = grid()
+    twice = scene.take(np.repeat(np.arange(len(scene)), 3))
+    assert spacing(twice) == pytest.approx(0.1, rel=1e-3)
+    assert len(drop_isolated(twice)) == 3 * 12**3 + 6  # two strays, side by side, are six with their copies
+
+
+def test_floaters_of_nothing() -> None:
+    scene = grid()
     assert len(drop_floaters(scene.take(slice(0, 0)))) == 0
 
 

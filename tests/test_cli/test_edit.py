@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -232,6 +234,20 @@ def test_outputs_that_cannot_be(cli: Runner, here: Path) -> None:
         done = cli("edit", "scene.ply", "--sort", "out.xyz", *words)
         assert done.status == 4
         assert "cannot write 'out.xyz'" in done.err
+
+
+def test_the_commands_of_the_page(cli: Runner, here: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "editing.md").read_text()
+    (block,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    for name in ("house.ply", "garden.spz", "car.ply"):
+        assert cli("edit", "scene.ply", "--largest", 100, name, "--quiet").status == 0
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[0] == "splatpack"
+        done = cli(*words[1:], *(["-f"] if words[-1] == "scene.spk" else []))
+        assert done.status == 0, done.err
+    assert len(read("all.ply")) > 200
+    assert not Path("out.ply").exists()
 
 
 def test_statistics_of_every_format(cli: Runner, here: Path) -> None:

@@ -54,9 +54,16 @@ def _sections(values: dict[str, Any]) -> Table:
 
 
 def _levels(values: dict[str, Any]) -> Table:
+    """Return the table of levels; with levels of detail it says what stands in, what is drawn, and from where on."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("level", "chunks", "Gaussians", "bytes"):
+    tree = "drawn" in values["levels"][0]
+    more = ("stand-ins", "error", "drawn", "complete at") if tree else ()
+    for name in ("level", "chunks", "Gaussians", "bytes", *more):
         table.add_column(name, justify="right")
     for row in values["levels"]:
-        table.add_row(str(row["level"]), f"{row['chunks']:,}", f"{row['n']:,}", size(row["bytes"]))
+        cells = [str(row["level"]), f"{row['chunks']:,}", f"{row['n']:,}", size(row["bytes"])]
+        if tree:
+            error = f"{row['error']:.3g}" if row["error"] else ""
+            cells += [f"{row['stand_ins']:,}", error, f"{row['drawn']:,}", f"{row['end'] / values['bytes']:.1%}"]
+        table.add_row(*cells)
     return table

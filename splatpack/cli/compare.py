@@ -25,6 +25,9 @@ SHOWN = 4
 @click.argument("test", metavar="TEST")
 @click.option("--cameras", metavar="FILE.json", help="Compare from these cameras instead of seeded ones.")
 @click.option("--size", "dimensions", type=_options.Dimensions(), help="Default: the cameras' own, else 320x240.")
+@click.option(
+    "--level", type=click.IntRange(0, 31), metavar="L", help="Of TEST, this level of detail or coarser (.spk)."
+)
 @_options.background
 @click.option("--min-psnr", type=float, metavar="DB", help="Exit with status 1 when the mean PSNR is below.")
 @click.option("--strip", metavar="OUT.png", help="Write a picture: reference, test, error x10, for a few views.")
@@ -36,6 +39,7 @@ def _run(
     reference: str,
     test: str,
     *,
+    level: int | None,
     background: tuple[float, float, float],
     min_psnr: float | None,
     strip: str | None,
@@ -61,7 +65,9 @@ def _run(
     if page is not None:
         _report.refuse(page, force, (reference, test))
     with console.progress() as progress:
-        scenes = [read(p, limits=_options.limits(max_memory), threads=console.threads) for p in (reference, test)]
+        wanted = ((reference, None), (test, level))
+        budget, threads = _options.limits(max_memory), console.threads
+        scenes = [read(path, level=which, limits=budget, threads=threads) for path, which in wanted]
         cameras = _cameras(scenes[0], **views)
         if progress:
             progress("rendering", 0, 1)

@@ -48,6 +48,8 @@ def _quality(fn: Callable[..., None]) -> Callable[..., None]:
     refine = AutoOff("refine", "seconds", 1e6)
     drop = "Share of the least important Gaussians that is dropped; auto: what suits the quality."
     refit = "Refit what is left to renders of the original; auto: with medium and small. Seconds: not reproducible."
+    stand = AutoOff("lod-refine", "seconds", 1e6)
+    pull = "Refit what stands for the scene at coarse levels. Seconds: not reproducible."
     add = click.option
     options = (
         add("--preset", type=click.Choice(PRESETS), default="high", show_default=True, help="The quality to reach."),
@@ -55,6 +57,8 @@ def _quality(fn: Callable[..., None]) -> Callable[..., None]:
         add("--step", "steps", type=pair, multiple=True, help=f"One step: {', '.join(STEPS)}. Repeatable."),
         add("--prune", type=prune, default="auto", metavar="auto|off|FRACTION", show_default=True, help=drop),
         add("--refine", type=refine, default="auto", metavar="auto|off|SECONDS", show_default=True, help=refit),
+        add("--lod/--no-lod", default=False, help="Write levels of detail, coarse ones first. Default: off."),
+        add("--lod-refine", type=stand, metavar="auto|off|SECONDS", default="auto", show_default=True, help=pull),
         add("--sh-degree", type=click.IntRange(0, 3), metavar="N", help="Drop spherical harmonics above this degree."),
         add("--lossless", is_flag=True, help="Bit-exact floats, exactly as they are stored."),
         add("--keep-order", is_flag=True, help="Keep the order of the rows (with --lossless)."),
@@ -148,9 +152,12 @@ def _target(source: str, output: str | None) -> Path:
 def _settings(
     *, preset: str, quality: float | None, steps: tuple[tuple[str, float], ...], prune: str | float,
     sh_degree: int | None, lossless: bool, keep_order: bool, exact: tuple[str, ...],
-    max_error: tuple[tuple[str, float], ...], cameras: str | None, refine: str | float
+    max_error: tuple[tuple[str, float], ...], cameras: str | None, refine: str | float, lod: bool,
+    lod_refine: str | float,
 ) -> Settings:  # fmt: skip
     """Return the encoder's settings, refusing options that contradict each other."""
+    from dataclasses import replace
+
     from splatpack.errors import UsageError
     from splatpack.pack.presets import settings
 
@@ -159,8 +166,11 @@ def _settings(
             raise UsageError(
                 "--lossless goes with no --quality, --step, --prune, --sh-degree, --max-error or --cameras."
             )
-        return settings("near-lossless", exact=ATTRIBUTES, keep_order=keep_order, goal=None, name="lossless")
+        how = settings("near-lossless", exact=ATTRIBUTES, keep_order=keep_order, goal=None, name="lossless")
+        return replace(how, lod=lod, **_lod_refine(lod_refine))
     changes: dict[str, Any] = {
+        "lod": lod,
+        **_lod_refine(lod_refine),
         "steps": dict(steps),
         "exact": exact,
         "max_error": dict(max_error),
@@ -183,6 +193,11 @@ def _settings(
     if both:
         raise UsageError(f"--exact and --max-error both name {', '.join(sorted(both))}. Choose one.")
     return settings(preset, **changes)
+
+
+def _lod_refine(value: str | float) -> dict[str, Any]:
+    """Return the settings that ``--lod-refine`` changes."""
+    return {} if value == "auto" else {"lod_refine": 0, "lod_seconds": 0.0 if value == "off" else float(value)}
 
 
 def _verify(path: Path, threads: int | None) -> float:

@@ -55,14 +55,15 @@ def _spk(source: str, max_memory: int | None) -> dict[str, Any]:
 
     with open_spk(source, _options.limits(max_memory)) as reader:
         meta, chunks = reader.meta, reader.chunks
+        n = sum(c.count for c in (reader.select() if reader.has_levels else chunks))
         low, high = corners((c.low, c.high) for c in chunks)
         return {
             "input": source, "kind": reader.kind, "format": "spk",
             "version": f"{reader.header.major}.{reader.header.minor}",
-            "n": sum(c.count for c in chunks), "sh_degree": meta.get("sh_degree"),
+            "n": n, "sh_degree": meta.get("sh_degree"),
             "bounds": {"low": low, "high": high}, "reach": max(c.reach for c in chunks),
             "frame": meta.get("frame"), "bytes": reader.source.size,
-            "bits_per_gaussian": 8 * reader.source.size / sum(c.count for c in chunks),
+            "bits_per_gaussian": 8 * reader.source.size / n,
             "chunks": len(chunks), "pages": len(reader.pages),
             "sections": _sections(reader), "levels": _levels(reader),
             "flags": meta.get("flags"), "order_kept": meta.get("order_kept"), "generator": meta.get("generator"),
@@ -121,13 +122,20 @@ def _codecs(profiles: Any) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _levels(reader: ContainerReader) -> list[dict[str, int]]:
-    rows: dict[int, dict[str, int]] = {}
+def _levels(reader: ContainerReader) -> list[dict[str, Any]]:
+    """Describe each level: what it stores; with levels of detail also what is drawn, and where the file has it all."""
+    rows: dict[int, dict[str, Any]] = {}
     for c in reader.chunks:
         row = rows.setdefault(c.level, {"level": c.level, "chunks": 0, "n": 0, "bytes": 0})
         row["chunks"] += 1
         row["n"] += c.count
         row["bytes"] += c.length
+    for level, row in rows.items() if reader.has_levels else ():
+        mine = [c for c in reader.chunks if c.level == level]
+        row["stand_ins"] = sum(c.count for c in mine if c.successors)
+        row["error"] = max(c.error for c in mine)
+        row["drawn"] = sum(c.count for c in reader.select(level=level))
+        row["end"] = max(c.offset + c.length for c in reader.chunks if c.level >= level)
     return [rows[level] for level in sorted(rows)]
 
 

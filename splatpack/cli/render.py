@@ -31,7 +31,9 @@ ANIMATIONS = (".gif", ".webp")
 @_options.background
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
 @click.option("--level", type=click.IntRange(0, 31), metavar="L", help="This level of detail or coarser (.spk).")
-@click.option("--budget", type=click.IntRange(1), metavar="N", help="Draw the N largest Gaussians only.")
+@click.option(
+    "--budget", type=click.IntRange(1), metavar="N", help="Draw at most N Gaussians: a coarser cut, else the largest."
+)
 @click.option("--depth", metavar="OUT.png", help="Also write the depth of a single view: near is bright.")
 @click.option("--alpha", metavar="OUT.png", help="Also write the coverage of a single view.")
 @click.option("--fps", type=click.FloatRange(0.1, 60), default=15, show_default=True, help="Speed of an animation.")
@@ -103,8 +105,9 @@ def _read(console: Console, source: str, options: dict[str, Any]) -> Gaussians:
     from splatpack.pack.api import largest, read
 
     limits = _options.limits(options["max_memory"])
-    scene = read(source, level=options["level"], limits=limits, threads=console.threads)
-    return scene if options["budget"] is None else largest(scene, options["budget"])
+    level, budget = options["level"], options["budget"]
+    scene = read(source, level=level, budget=budget, limits=limits, threads=console.threads)
+    return scene if budget is None else largest(scene, budget)
 
 
 def _views(scene: Gaussians, options: dict[str, Any]) -> list[Camera]:

@@ -30,8 +30,9 @@ from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 
 ITERATIONS = 300
 RATE = 0.01
-"""Learning rate at the start, in steps of the quantisers; it falls to :data:`LAST` of it in a straight line."""
+"""Learning rate at the start, in steps of the quantisers."""
 LAST = 0.02
+"""Share of the learning rate to which it falls, in a straight line."""
 BETAS = 0.9, 0.99
 EPS = 1e-12
 SIZE = 160, 120
@@ -80,6 +81,8 @@ def refit(
     classes: NDArray[np.uint8],
     *,
     sh: bool = True,
+    beside: Gaussians | None = None,
+    rate: float = RATE,
     iterations: int = ITERATIONS,
     seconds: float | None = None,
     threads: int | None = None,
@@ -99,6 +102,10 @@ def refit(
         Importance class of each Gaussian of ``scene``.
     sh : bool
         ``shN`` goes through the quantisers too.
+    beside : Gaussians or None
+        What is drawn together with ``scene`` and stays as it is, of the same SH degree or a higher one.
+    rate : float
+        Learning rate at the start, in steps of the quantisers.
     iterations : int
         Steps, one view each. The result depends on nothing else, in particular not on the number of threads.
     seconds : float or None
@@ -115,21 +122,27 @@ def refit(
         raise UsageError(f"refit: {iterations} iterations, {seconds} s, classes {classes.shape} for {len(scene)} rows.")
     start = time.perf_counter()
     rounded = _Rounded(scene, params, classes, sh, threads)
+    shown = _Shown(rounded.scene, beside)
     near = stage(original).near
     done = 0
     for camera in _cameras(original):
-        share = done / max(iterations, 1) if seconds is None else (time.perf_counter() - start) / max(seconds, 1e-9)
+        share = _share(done, iterations) if seconds is None else _share(time.perf_counter() - start, seconds)
         if share >= 1:
             break
         if progress:
             progress(int(100 * share), 100)
         target = render(original, camera, near=near, threads=threads).color
-        picture, tape = forward(rounded.scene, camera, near=near, threads=threads)
+        picture, tape = forward(shown.scene, camera, near=near, threads=threads)
         loss = l2(picture.color, target)
         slope = loss.grad * np.float32(1 / max(loss.value, LEAST_ERROR))
-        rounded.step(backward(tape, slope, threads=threads), RATE * ((1 - share) + LAST))
+        rounded.step(shown.own(backward(tape, slope, threads=threads)), rate * ((1 - share) + LAST))
+        shown.update()
         done += 1
     return Refitted(rounded.scene, done, time.perf_counter() - start)
+
+
+def _share(done: float, of: float) -> float:
+    return done / of if of > 0 else 1.0
 
 
 def _cameras(scene: Gaussians) -> Iterator[Camera]:
@@ -138,6 +151,44 @@ def _cameras(scene: Gaussians) -> Iterator[Camera]:
     while True:
         yield from encoder_cameras(scene, BATCH, *SIZE, seed)
         seed += 1
+
+
+class _Shown:
+    """What is drawn: a scene whose arrays change in place, and behind it one that stays.
+
+    Attributes
+    ----------
+    scene : Gaussians
+        As of the last :meth:`update`.
+    """
+
+    def __init__(self, moving: Gaussians, beside: Gaussians | None) -> None:
+        self._moving, self.scene = moving, moving
+        if beside is not None and len(beside):
+            wide = np.zeros((len(moving), *beside.shN.shape[1:]), np.float32)
+            arrays: dict[str, Any] = {
+                name: np.concatenate([wide if name == "shN" else getattr(moving, name), getattr(beside, name)])
+                for name in ATTRIBUTES
+            }
+            self.scene = replace(moving, **arrays, extras={})
+            self.update()
+
+    def update(self) -> None:
+        """Take over how the moving scene is now."""
+        if self.scene is not self._moving:
+            for name in ATTRIBUTES:
+                now = getattr(self._moving, name)
+                getattr(self.scene, name)[tuple(slice(length) for length in now.shape)] = now
+
+    def own(self, gradients: Gradients) -> Gradients:
+        """Return the gradients of the moving scene alone."""
+        if self.scene is self._moving:
+            return gradients
+        shapes = {name: getattr(self._moving, name).shape for name in ATTRIBUTES}
+        return Gradients(**{
+            name: np.ascontiguousarray(getattr(gradients, name)[tuple(slice(length) for length in shape)])
+            for name, shape in shapes.items()
+        })  # fmt: skip
 
 
 class _Rounded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +20,8 @@ from splatpack.formats.detect import detect
 from splatpack.formats.registry import read_scene, write_scene
 from splatpack.limits import Limits
 from splatpack.pack.decode import Box, decode
-from splatpack.pack.encode import EncodeReport, Progress, encode, weigh
+from splatpack.pack.encode import encode, weigh
+from splatpack.pack.passes import EncodeReport, Progress
 from splatpack.pack.presets import Goal, Settings, settings
 from splatpack.pack.rate import REACH, SIZE_TOLERANCE, Trial, search_goal, search_size
 from splatpack.render.compare import CompareReport, compare
@@ -96,8 +97,8 @@ class WriteReport:
 
 
 def read(
-    path: Path_, *, level: int | None = None, box: Box | None = None, sh: bool = True, partial: bool = False,
-    exact: bool = False, limits: Limits | None = None, threads: int | None = None,
+    path: Path_, *, level: int | None = None, budget: int | None = None, box: Box | None = None, sh: bool = True,
+    partial: bool = False, exact: bool = False, limits: Limits | None = None, threads: int | None = None,
 ) -> Gaussians:  # fmt: skip
     """Read a scene of any format, told by its content.
 
@@ -106,6 +107,8 @@ def read(
     path : path-like
     level : int or None
         ``.spk`` only: this level of detail or coarser.
+    budget : int or None
+        ``.spk`` with levels of detail only: the most detailed cut of at most so many Gaussians, if there is one.
     box : ((x, y, z), (x, y, z)) or None
         ``.spk`` only: Gaussians whose centre lies in the box; only chunks that meet it are read.
     sh : bool
@@ -139,7 +142,7 @@ def read(
     """
     if is_spk(path):
         with ContainerReader.open(path, limits, partial=partial) as reader:
-            return decode(reader, box=box, level=level, sh=sh, threads=threads)
+            return decode(reader, box=box, level=level, budget=budget, sh=sh, threads=threads)
     return _read_foreign(path, limits, exact)[0]
 
 
@@ -219,9 +222,13 @@ def write_with(
         elif wanted is None:
             _write_once(scene, file, how, report, target.parent, measure, threads, progress)
         else:
-            found = _search(scene, how, wanted, report, threads, progress)
-            with ContainerReader(MemorySource(found.data)) as reader:
-                _finish(scene, reader, file, report, target.parent, measure, threads, progress)
+            found = _search(scene, replace(how, lod=False), wanted, report, threads, progress)
+            if how.lod:
+                levels = replace(found.settings, lod=True)
+                _write_once(scene, file, levels, report, target.parent, measure, threads, progress)
+            else:
+                with ContainerReader(MemorySource(found.data)) as reader:
+                    _finish(scene, reader, file, report, target.parent, measure, threads, progress)
     _keep_promise(report, wanted)
     report.bytes_out = target.stat().st_size
     report.seconds = time.perf_counter() - start
@@ -234,6 +241,8 @@ def _wanted(how: Settings, target_size: int | None, target_psnr: float | None) -
         return how.goal
     if target_size is not None and target_psnr is not None:
         raise UsageError("a target size and a target PSNR at once: choose one.")
+    if how.lod and target_size is not None:
+        raise UsageError("a target size and levels of detail: what they will take is not known beforehand. Choose one.")
     if how.keep_order or how.steps or len(how.exact) == len(ATTRIBUTES):
         raise UsageError("a target needs steps that are free: no single steps, no lossless mode.")
     return target_size if target_psnr is None else Goal(target_psnr, 0.0)

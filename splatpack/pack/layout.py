@@ -47,15 +47,15 @@ class Lattice:
         return out
 
 
-def lattice(scene: Gaussians, settings: Settings) -> Lattice:
-    """Return the lattice of a scene: cells of 1/2048 of its core, larger where outliers need it."""
+def lattice(scene: Gaussians, settings: Settings, core_bits: int = CORE_BITS) -> Lattice:
+    """Return the lattice of a scene: cells of 1/2^core_bits of its core, larger where outliers need it."""
     n = len(scene)
     every = max(1, n // SAMPLE)
     sample = scene.means[::every]
     low, high = extent(scene.means)
     core = np.percentile(sample, 99.5, axis=0) - np.percentile(sample, 0.5, axis=0)
     tiny = 1e-6 * max(float(np.abs(low).max()), float(np.abs(high).max()), 1e-12)
-    cell = max(float(core.max()) / 2**CORE_BITS, float((high - low).max()) / (2**AXIS_BITS - 2), tiny)
+    cell = max(float(core.max()) / 2**core_bits, float((high - low).max()) / (2**AXIS_BITS - 2), tiny)
     step = settings.step("position")
     typical = float(np.median(np.median(scene.scales[::every], axis=1)))
     fixed = math.log(cell / step) - (1.0 - settings.follow) * typical

@@ -91,9 +91,15 @@ def lossy_attributes(scene: Gaussians, settings: Settings) -> tuple[str, ...]:
     return tuple(a for a in ATTRIBUTES if a not in single and not (a == "shN" and scene.sh_degree == 0))
 
 
-def quantisers(scene: Gaussians, settings: Settings, lossy: tuple[str, ...], w: NDArray[np.float64]) -> Plan:
-    """Return a plan with the quantisers of a scene of importance ``w`` (n,); it is neither arranged nor cut."""
-    grid = layout.lattice(scene, settings)
+def quantisers(
+    scene: Gaussians, settings: Settings, lossy: tuple[str, ...], w: NDArray[np.float64],
+    core_bits: int = layout.CORE_BITS,
+) -> Plan:  # fmt: skip
+    """Return a plan with the quantisers of a scene of importance ``w`` (n,); it is neither arranged nor cut.
+
+    ``core_bits`` is the size of the lattice (:func:`splatpack.pack.layout.lattice`).
+    """
+    grid = layout.lattice(scene, settings, core_bits)
     classes = layout.classes(w)
     gain = layout.colour_gain(w, classes) if settings.level else 1.0
     params = _params(scene, settings, lossy, grid, classes, gain) if lossy else None

@@ -82,6 +82,12 @@ class Settings:
         Scale the colour steps so that their predicted rendered error is the same in every scene.
     beta : float
         Colour error diffusion.
+    lod : bool
+        Write levels of detail: merged stand-ins before the Gaussians themselves.
+    lod_refine : int
+        Steps by which the stand-ins of each level are refitted to pictures of the scene.
+    lod_seconds : float
+        Refit them for this time instead, all levels together; the result then depends on the machine. 0: no limit.
     chunk : int
         Gaussians per chunk, about; 0 makes chunks of about 128 KiB.
     importance_views : int
@@ -106,6 +112,9 @@ class Settings:
     follow: float = 0.0
     level: bool = True
     beta: float = 0.0
+    lod: bool = False
+    lod_refine: int = 200
+    lod_seconds: float = 0.0
     chunk: int = 0
     importance_views: int = 64
     cameras: tuple[Camera, ...] = field(default=(), compare=False)
@@ -116,6 +125,8 @@ class Settings:
             raise UsageError(f"q {self.q}, prune {self.prune}, chunk {self.chunk}: out of range.")
         if not (0 <= self.spare < 1 and self.refine >= 0 and 0 <= self.refine_seconds < 1e9):
             raise UsageError(f"spare {self.spare}, refine {self.refine} ({self.refine_seconds} s): out of range.")
+        if not (self.lod_refine >= 0 and 0 <= self.lod_seconds < 1e9):
+            raise UsageError(f"lod_refine {self.lod_refine} ({self.lod_seconds} s): out of range.")
         unknown = set(self.steps) - set(BASE_STEPS)
         if unknown:
             raise UsageError(f"unknown step names {sorted(unknown)}, expected some of {sorted(BASE_STEPS)}.")

@@ -23,8 +23,9 @@ from splatpack.container.reader import ContainerReader
 from splatpack.container.source import MemorySource
 from splatpack.errors import UsageError
 from splatpack.pack.decode import decode
-from splatpack.pack.encode import EncodeReport, Progress, encode
+from splatpack.pack.encode import encode
 from splatpack.pack.layout import keep_important
+from splatpack.pack.passes import EncodeReport, Progress
 from splatpack.pack.presets import Goal, Settings
 from splatpack.render.compare import psnr
 from splatpack.render.cpu import render

@@ -16,7 +16,7 @@ from splatpack.fit.kernels import units as kernels
 from splatpack.fit.refit import _Rounded, refit
 from splatpack.render.backward import Gradients
 from splatpack.render.compare import compare
-from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
+from splatpack.scene.gaussians import ATTRIBUTES, Gaussians, concatenate
 from tests import synth
 
 BASIS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
@@ -161,3 +161,22 @@ def test_a_small_scene() -> None:
     found = refit(one, one, params(), CLASSES[:1], iterations=3)
     assert len(found.scene) == 1
     assert all(np.isfinite(getattr(found.scene, name)).all() for name in ATTRIBUTES)
+
+
+def test_what_stands_beside_is_drawn_and_stays() -> None:
+    original = synth.scene(300, 1, seed=9)
+    moved, beside = original.take(slice(0, 150)).with_sh_degree(0), original.take(slice(150, 300))
+    before = {name: getattr(beside, name).copy() for name in ATTRIBUTES}
+    classes = np.full(150, 3, np.uint8)
+    alone, together = (
+        refit(moved, original, params(), classes, sh=False, beside=other, rate=0.05, iterations=30).scene
+        for other in (None, beside)
+    )
+    assert len(together) == 150
+    assert together.sh_degree == 0
+    for name in ATTRIBUTES:
+        assert np.array_equal(getattr(beside, name), before[name])
+    wide = np.zeros((150, 3, 3), np.float32)
+    shown = [concatenate([replace(s, shN=wide), beside]) for s in (alone, together)]
+    apart, joint = (compare(original, s).psnr_mean for s in shown)
+    assert joint > apart + 1

@@ -1,0 +1,1 @@
+"""Levels of detail: merged stand-ins of a scene, and the tree in which finer ones replace them."""

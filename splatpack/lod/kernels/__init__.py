@@ -1,0 +1,1 @@
+"""Compiled kernels of the levels of detail: numpy, numba and splatpack.jit only."""

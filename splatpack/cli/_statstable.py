@@ -21,7 +21,7 @@ def measure(source: str, spk: bool, limits: Limits, threads: int | None) -> dict
         from splatpack.pack.decode import decode
 
         with open_spk(source, limits) as reader:
-            prefetch(reader, reader.chunks)
+            prefetch(reader, reader.select())
             scene = decode(reader, threads=threads)
     else:
         from splatpack.formats.registry import read_scene

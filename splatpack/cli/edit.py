@@ -61,35 +61,23 @@ def _run(
     Several inputs are merged first, turned to the frame of the first one. Coordinates are those of the scene's frame
     (splatpack info), in scene units. The format of OUT is named by its extension.
     """
-    from splatpack.container.atomic import refuse_existing
     from splatpack.edit import merge
     from splatpack.edit.steps import run
 
     start = time.perf_counter()
     target = Path(output)
-    if not dry_run:
-        refuse_existing(target, force)
-    _check_target(target, preset)
-    warnings: list[str] = []
-    flags: set[bool] = set()
-
-    def read(source: str) -> Gaussians:
-        scene, notes = read_source(source, frame, None, _options.limits(max_memory), console.threads)
-        warnings.extend(notes if len(sources) == 1 else (f"{source}: {note}" for note in notes))
-        flags.add(scene.antialiased)
-        return scene
-
-    steps = _steps(values, Setting(console.threads, read))
+    _check_target(target, preset, force or dry_run)
+    inputs = _Inputs(frame, max_memory, console.threads)
+    steps = _steps(values, Setting(console.threads, inputs.read))
     if len(sources) == 1 and not steps:
         raise UsageError(f"{sources[0]}: no operation, expected at least one. 'splatpack convert' only converts.")
     with console.progress() as progress:
-        scene = merge([read(source) for source in sources])
+        scene = merge([inputs.read(source) for source in sources])
         n_in = len(scene)
         scene, counts = run(scene, steps, progress)
-        if len(flags) > 1:
-            warnings.append(f"antialiased and other scenes are merged: the result counts as {_antialiased(scene)}.")
-        turned = bool(values["to_frame"])
-        warnings += [] if dry_run else _save(target, scene, force, preset, turned, console.threads, progress)
+        warnings = inputs.warnings(scene)
+        if not dry_run:
+            warnings += _save(target, scene, force, preset, bool(values["to_frame"]), console.threads, progress)
     for text in warnings:
         console.warn(text)
     bytes_out = None if dry_run else target.stat().st_size
@@ -102,14 +90,36 @@ def _run(
     })  # fmt: skip
 
 
-def _antialiased(scene: Gaussians) -> str:
-    return "antialiased" if scene.antialiased else "not antialiased"
+class _Inputs:
+    """Reads scenes, and keeps what is to be said of them."""
+
+    def __init__(self, frame: str | None, max_memory: int | None, threads: int | None) -> None:
+        self._frame, self._max_memory, self._threads = frame, max_memory, threads
+        self._notes: list[tuple[str, str]] = []
+        self._antialiased: list[bool] = []
+
+    def read(self, source: str) -> Gaussians:
+        """Return a scene that can be drawn."""
+        scene, notes = read_source(source, self._frame, None, _options.limits(self._max_memory), self._threads)
+        self._notes += [(source, note) for note in notes]
+        self._antialiased.append(scene.antialiased)
+        return scene
+
+    def warnings(self, result: Gaussians) -> list[str]:
+        """Return what the readers left out or repaired, and what merging could not keep."""
+        said = [f"{source}: {note}" if len(self._antialiased) > 1 else note for source, note in self._notes]
+        if len(set(self._antialiased)) > 1:
+            kind = "antialiased" if result.antialiased else "not antialiased"
+            said.append(f"antialiased and other scenes are merged: the result counts as {kind}.")
+        return said
 
 
-def _check_target(target: Path, preset: str | None) -> None:
+def _check_target(target: Path, preset: str | None, replace: bool) -> None:
     """Refuse, before anything is read, what cannot be written."""
+    from splatpack.container.atomic import refuse_existing
     from splatpack.formats.registry import target_format
 
+    refuse_existing(target, replace)
     if target.suffix.lower() != ".spk":
         target_format(target.name)
         if preset is not None:
@@ -125,8 +135,9 @@ def _steps(values: dict[str, Any], setting: Setting) -> list[Step]:
     for key, place, text in click.get_current_context().meta[__name__]:
         operation = _BY_KEY[key]
         value = values[key] if operation.type is None else values[key][place]
-        if key in ("select", "drop"):
-            Expression(value)  # a slip of the pen is found before a large file is read
+        expression = value if key in ("select", "drop") else value[2] if key == "label" else None
+        if expression is not None:
+            Expression(expression)  # a slip of the pen is found before a large file is read
         name = f"--{operation.name} {shlex.quote(text)}" if text else f"--{operation.name}"
         steps.append(Step(name, partial(_apply, operation, value, setting)))
     return steps

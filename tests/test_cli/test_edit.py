@@ -282,5 +282,6 @@ def test_bars_show_every_filled_bin() -> None:
 
 
 def test_an_expression_is_checked_before_anything_is_read(cli: Runner, here: Path) -> None:
-    assert "no expression" in cli("edit", "missing.ply", "--select", "x >", "out.ply").err
+    for words in (["--select", "x >"], ["--drop", "x >"], ["--label", "part=1 where x >"]):
+        assert "no expression" in cli("edit", "missing.ply", *words, "out.ply").err
     assert cli("edit", "missing.ply", "--select", "x > 1", "out.ply").status == 6

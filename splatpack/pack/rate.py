@@ -350,5 +350,7 @@ def _next(seen: list[tuple[float, float]], low: float, high: float, aim: float, 
     if len(nearest) == 2 and nearest[1][0] != x0:
         slope = min((nearest[1][1] - y0) / (nearest[1][0] - x0), -0.5 * fall)  # two near values may look too flat
     x = x0 + (aim - y0) / slope
-    inset = 0.02 * (high - low)
-    return x if low + inset < x < high - inset else 0.5 * (low + high)
+    if not low < x < high:
+        return 0.5 * (low + high)
+    inset = min(0.02, 0.25 * (high - low))  # so that the bracket shrinks from both sides
+    return min(max(x, low + inset), high - inset)

@@ -167,6 +167,8 @@ OPERATIONS = (
               lambda s, v, run: edit.drop_unseen(s, float(v), threads=run.threads)),
     Operation("decimate", Amount(), "N|P%", "Keep as many, by their contribution to rendered pictures.",
               lambda s, v, run: edit.decimate(s, v, threads=run.threads)),
+    Operation("simplify", Amount(), "N|P%", "Merge neighbours until as many are left: better for a quarter and less.",
+              lambda s, v, _: edit.simplify(s, v)),
     Operation("largest", Amount(), "N|P%", "Keep as many, by opacity times area: quicker and worse.",
               lambda s, v, _: edit.largest(s, v)),
     Operation("sh-degree", click.IntRange(0, 3), "N", "Drop SH bands above N, or add bands of zeros up to N.",

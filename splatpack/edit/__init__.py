@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from splatpack.edit.merging import merge
     from splatpack.edit.placement import change_frame, mirror, rotate, scale, sort, translate
     from splatpack.edit.reduction import decimate, largest
+    from splatpack.edit.simplification import simplify
     from splatpack.edit.stats import statistics
 
 _WHERE = {
@@ -36,6 +37,7 @@ _WHERE = {
     "merging": ("merge",),
     "placement": ("change_frame", "mirror", "rotate", "scale", "sort", "translate"),
     "reduction": ("decimate", "largest"),
+    "simplification": ("simplify",),
     "stats": ("statistics",),
 }
 _MODULE = {name: module for module, names in _WHERE.items() for name in names}
@@ -47,7 +49,7 @@ __all__ = [  # noqa: RUF022  (in the order of the modules)
     "drop_floaters", "drop_huge", "drop_isolated", "drop_unseen",
     "label", "merge",
     "change_frame", "mirror", "rotate", "scale", "sort", "translate",
-    "decimate", "largest", "statistics",
+    "decimate", "largest", "simplify", "statistics",
 ]  # fmt: skip
 
 

@@ -53,6 +53,7 @@ CALLS: list[tuple[list[str], Any]] = [
     (["--drop-unseen", "2%"], lambda s: edit.drop_unseen(s, 0.02)),
     (["--decimate", "100"], lambda s: edit.decimate(s, 100)),
     (["--decimate", ".25"], lambda s: edit.decimate(s, 0.25)),
+    (["--simplify", "20%"], lambda s: edit.simplify(s, 0.2)),
     (["--largest", "12.5%"], lambda s: edit.largest(s, 0.125)),
     (["--sh-degree", "1"], lambda s: edit.sh_degree(s, 1)),
     (["--sh-degree", "3"], lambda s: edit.sh_degree(s, 3)),

@@ -168,6 +168,9 @@ td a { color: inherit } td span.bar { display: inline-block; width: 90px; margin
   background: var(--own) }
 .bytes td:nth-child(2) { width: 45% } .bytes td:first-child { white-space: normal }
 td div.bar i { height: 12px } .dim { color: var(--dim) }
+:root { --peer: #b45309 } @media (prefers-color-scheme: dark) { :root { --peer: #fbbf24 } }
+svg { width: 100%; height: auto; font-size: 11px } svg text { fill: var(--dim) } svg .name { fill: var(--ink) }
+.grid { stroke: var(--line) } .dot { fill: var(--peer) } .dot.own { fill: var(--own) }
 .hists { display: grid; grid-template-columns: repeat(auto-fit, minmax(290px, 1fr)); gap: 18px }
 .hists figcaption { color: var(--ink); font-size: 13px; margin: 0 0 2px } .hist rect { fill: var(--own) }
 .curve { fill: none; stroke: var(--own); stroke-width: 1.5 } .curve.worst { stroke: var(--peer) }
@@ -366,22 +369,29 @@ def _power(p: int) -> str:
 # The curve of a search.
 
 CHART = (720, 320)
-MARGIN = (64, 64, 20, 44)
+MARGIN = (64, 112, 20, 44)
 """Left, right, top, bottom."""
 
 
 def _search(walked: Sequence[Mapping[str, Any]]) -> str:
-    """PSNR over bytes where trials were rendered, else bytes over q."""
+    """PSNR over bytes where trials were rendered, with and without a refit; else bytes over q."""
     rendered = sorted((t for t in walked if t.get("psnr_mean") is not None), key=lambda t: float(t["bytes"]))
     if rendered:
-        x = ([float(t["bytes"]) for t in rendered], "bytes")
-        mean, worst = ([float(t.get(k) or t["psnr_mean"]) for t in rendered] for k in ("psnr_mean", "psnr_min"))
-        svg = _lines(x, [("", mean), ("worst", worst)], "PSNR, dB", [_trial(t) for t in rendered])
+        lines = []
+        for refit in (False, True):
+            some = [t for t in rendered if bool(t.get("refine")) == refit]
+            for key, name in (("psnr_mean", "mean"), ("psnr_min", "worst")):
+                values = [(float(t["bytes"]), float(t.get(key) or t["psnr_mean"])) for t in some]
+                text = f"{name}, refitted" if refit else name
+                lines += (
+                    [("" if key == "psnr_mean" else "worst", text, values, [_trial(t) for t in some])] if some else []
+                )
+        svg = _lines("bytes", lines, "PSNR, dB")
         text = f"{len(walked)} trials: the mean over the search's own views, and below it the worst view."
     elif walked:
         tried = sorted(walked, key=lambda t: float(t["q"]))
-        x = ([float(t["q"]) for t in tried], "q")
-        svg = _lines(x, [("", [float(t["bytes"]) / 1e6 for t in tried])], "MB", [_trial(t) for t in tried])
+        values = [(float(t["q"]), float(t["bytes"]) / 1e6) for t in tried]
+        svg = _lines("q", [("", "", values, [_trial(t) for t in tried])], "MB")
         text = f"{len(walked)} trials for a size; none was rendered."
     else:
         return ""
@@ -393,12 +403,15 @@ def _trial(t: Mapping[str, Any]) -> str:
     return f"q {float(t['q']):.4g}, {int(t['bytes']):,} bytes{more}"
 
 
-def _lines(x: tuple[list[float], str], lines: list[tuple[str, list[float]]], unit: str, names: list[str]) -> str:
+Line = tuple[str, str, list[tuple[float, float]], list[str]]
+"""Class, name at the end, points, and what each dot says."""
+
+
+def _lines(label: str, lines: list[Line], unit: str) -> str:
     """Lines over a logarithmic axis as inline SVG; each dot says its trial."""
     (width, height), (left, right, top, bottom) = CHART, MARGIN
-    places, label = x
-    xs = [math.log10(max(v, 1e-30)) for v in places]
-    ys = [v for _, line in lines for v in line]
+    xs = [math.log10(max(x, 1e-30)) for _, _, line, _ in lines for x, _ in line]
+    ys = [y for _, _, line, _ in lines for _, y in line]
     across, up = _range(xs, 0.02), _range(ys, 0.5)
 
     def at(value: float) -> float:
@@ -415,13 +428,13 @@ def _lines(x: tuple[list[float], str], lines: list[tuple[str, list[float]]], uni
             f'<text x="{left - 8}" y="{rise(v) + 4:.1f}" text-anchor="end">{v:.4g}</text>'
             f'<text x="{at(h):.1f}" y="{height - bottom + 18}" text-anchor="middle">{_short(10**h)}</text>'
         )
-    for kind, line in lines:
-        points = [(at(a), rise(b)) for a, b in zip(xs, line, strict=True)]
+    for kind, title, line, names in lines:
+        points = [(at(math.log10(max(a, 1e-30))), rise(b)) for a, b in line]
         parts.append(f'<polyline class="curve {kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
         dot = "dot" if kind else "dot own"
-        if len(lines) > 1:
+        if title:
             end = f'x="{points[-1][0] + 9:.1f}" y="{points[-1][1] + 4:.1f}"'
-            parts.append(f'<text class="name" {end}>{kind or "mean"}</text>')
+            parts.append(f'<text class="name" {end}>{escape(title)}</text>')
         parts += [
             f'<circle class="{dot}" cx="{a:.1f}" cy="{b:.1f}" r="4"><title>{escape(name)}</title></circle>'
             for (a, b), name in zip(points, names, strict=True)

@@ -63,7 +63,7 @@ def attribute_errors(reference: Gaussians, test: Gaussians) -> Errors:
     back, _ = _nearest(b, a, there)
     mutual = back == rows
     share = float(mutual.mean())
-    if share < TRUSTED:
+    if share < TRUSTED * min(1.0, len(b) / len(a)):  # what was pruned has no partner
         return Errors([], f"Only {100 * share:.0f} % of the rows could be paired, too few to show errors by attribute.")
     note = f"{int(mutual.sum()):,} rows, paired by nearness ({100 * share:.1f} % of {len(rows):,} found their partner; "
     note += "the others, such as pruned rows and near copies of a neighbour, are left out, and may be further off)."

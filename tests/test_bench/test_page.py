@@ -127,6 +127,11 @@ def test_search(drawn: Drawn) -> None:
     found = check_self_contained(page(Facts("t", [], search=walked), drawn))
     assert found.words.count("Search") == 1
     assert len(found.values("circle", "cx")) == 4
+    walked.append({"q": 3.0, "bytes": 2900, "refine": 300, "psnr_mean": 33.0, "psnr_min": 30.0})
+    both = check_self_contained(page(Facts("t", [], search=walked), drawn))
+    assert len(both.values("circle", "cx")) == 6
+    assert len(both.values("polyline", "points")) == 4
+    assert "mean, refitted" in both.words
     sizes = check_self_contained(page(Facts("t", [], search=[{"q": 1.0, "bytes": 5}, {"q": 2.0, "bytes": 3}]), drawn))
     assert len(sizes.values("circle", "cx")) == 2
 

@@ -3,8 +3,8 @@
 Level 1 of a hierarchy has about a sixteenth of the Gaussians, each coarser one an eighth of the level below it. Its
 nodes are the cells of a k-d tree. A node has *proxies*, merged Gaussians that are dropped when everything below the
 node is there, and it may *keep* Gaussians that no merge has touched: they are stored there and nowhere else, and are
-never replaced. What is not kept above lies in the leaves, in two layers: first the Gaussians that make nearly the whole
-picture, then the others.
+never replaced. What is not kept above lies in the leaves, in up to three layers, by how much of the picture the
+Gaussians make.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Leaf:
-    """The Gaussians of the finest cell: layers of rows of the scene, one or two, and the gain of each.
+    """The Gaussians of the finest cell: layers of rows of the scene, one to three, and the gain of each.
 
     ``node`` is the place of its node in the list of nodes.
     """
@@ -146,10 +146,10 @@ def build(scene: Gaussians, weights: NDArray[np.float64], *, leaf: int = LEAF, t
     found = []
     for number, node in enumerate(bottom):
         mine = rest[cell[rest] == number]
-        layers, missing = split(mine, weights)
+        layers, shares = split(mine, weights)
         mass = float(rows[mine, MASS].sum())
         first = float(levels[0].spent[levels[0].node == number].sum()) if levels else mass
-        found.append(Leaf(node, layers, (first, CONTRAST * mass * missing**2)[: len(layers)]))
+        found.append(Leaf(node, layers, (first, *(CONTRAST * mass * share**2 for share in shares[1:]))))
     return Hierarchy(nodes, found, proxies)
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
-FIRST = 0.99
-"""Share of the importance of a leaf that its first layer has."""
+CUTS = 0.98, 0.998
+"""Shares of the importance of a leaf at which a layer ends."""
 
 MOST = 0.75
-"""Of the Gaussians of a leaf, that the first layer may take: where it needs more, the leaf is not split."""
+"""Of the Gaussians of a leaf, that may lie before a cut: where more are needed, it is left out."""
 
 LEAST = 512
-"""Gaussians that are worth a second layer."""
+"""Gaussians that are worth a layer."""
 
 Index = NDArray[np.int64]
 
 
-def split(rows: Index, weights: NDArray[np.float64]) -> tuple[tuple[Index, ...], float]:
-    """Split the Gaussians of a leaf into one or two layers; return also the share of the importance in the second.
+def split(rows: Index, weights: NDArray[np.float64]) -> tuple[tuple[Index, ...], tuple[float, ...]]:
+    """Split the Gaussians of a leaf into one to three layers; return also the share of the importance in each.
 
     Parameters
     ----------
@@ -31,13 +33,17 @@ def split(rows: Index, weights: NDArray[np.float64]) -> tuple[tuple[Index, ...],
     -------
     layers : tuple of int64 arrays
         Rows, ascending in each.
-    missing : float
+    shares : tuple of float
     """
     mine = weights[rows]
     order = np.argsort(-mine, kind="stable")
     running = np.cumsum(mine[order])
-    count = int(np.searchsorted(running, FIRST * running[-1])) + 1 if len(rows) else 0
-    if count > MOST * len(rows) or len(rows) - count < LEAST:
-        return (rows,), 0.0
-    layers = np.sort(rows[order[:count]]), np.sort(rows[order[count:]])
-    return layers, float(1.0 - running[count - 1] / running[-1])
+    ends = [0]
+    for cut in CUTS if len(rows) else ():
+        count = int(np.searchsorted(running, cut * running[-1])) + 1
+        if count <= MOST * len(rows) and min(count - ends[-1], len(rows) - count) >= LEAST:
+            ends.append(count)
+    ends.append(len(rows))
+    layers = tuple(np.sort(rows[order[a:b]]) for a, b in pairwise(ends))
+    total = max(float(mine.sum()), 1e-300)
+    return layers, tuple(float(weights[layer].sum()) / total for layer in layers)

@@ -85,7 +85,7 @@ def in_levels(
     plans : list of Plan
         That of the scene, and that of the stand-ins if there are any.
     places : list of Place
-        Every chunk, from coarse to fine, the second layers of the leaves last.
+        Every chunk, from coarse to fine, later layers of the leaves last.
     """
     tree = build(plan.scene, weights, threads=threads)
     clock.done("merge")
@@ -93,14 +93,14 @@ def in_levels(
     fine = _Runs(plan.codes)
     size = plan.settings.chunk or chunk_size(plan)
     if not tree.proxies:
-        places = _leaf_places(tree, fine, size, {-1: -1}, 0)
+        places = _leaf_places(tree, fine, size, {-1: -1}, 0, max(len(leaf.layers) for leaf in tree.leaves) - 1)
         return [fine.of(plan)], places
     coarse, starts = _stand_ins(plan, tree, original, threads, clock)
     rough = _Runs(coarse.codes)
-    split = any(len(leaf.layers) > 1 for leaf in tree.leaves)
+    more = max(len(leaf.layers) for leaf in tree.leaves) - 1
     anchors: dict[int, int] = {-1: -1}
-    places = _node_places(tree, starts, fine, rough, int(split), anchors)
-    places += _leaf_places(tree, fine, size, anchors, len(places), int(split))
+    places = _node_places(tree, starts, fine, rough, more, anchors)
+    places += _leaf_places(tree, fine, size, anchors, len(places), more)
     replaced = Counter(p.parent for p in places)
     places = [replace(p, successors=replaced[i]) if p.profile else p for i, p in enumerate(places)]
     clock.done("order")
@@ -126,20 +126,19 @@ def _node_places(
 
 
 def _leaf_places(
-    tree: Hierarchy, fine: _Runs, size: int, anchors: dict[int, int], before: int, split: int = 0
+    tree: Hierarchy, fine: _Runs, size: int, anchors: dict[int, int], before: int, level: int
 ) -> list[Place]:
-    """Place the first layers of all leaves, then the second ones, whose parent is a chunk of the first."""
+    """Place the first layers of all leaves, at ``level``, then the next ones, each below a chunk of the one before."""
     places: list[Place] = []
-    first: dict[int, int] = {}
-    for layer in range(2):
+    last = {number: anchors[leaf.node] for number, leaf in enumerate(tree.leaves)}
+    for layer in range(level + 1):
         for number, leaf in enumerate(tree.leaves):
             if layer >= len(leaf.layers) or not len(leaf.layers[layer]):
                 continue
-            parent = first[number] if layer else anchors[leaf.node]
+            parent, last[number] = last[number], before + len(places)
             runs = fine.pieces(leaf.layers[layer], size)
-            first.setdefault(number, before + len(places))
             gain = leaf.gains[layer] / len(runs)
-            places += [Place(0, run, split - layer if split else 0, parent, 0, 0.0, gain) for run in runs]
+            places += [Place(0, run, level - layer, parent, 0, 0.0, gain) for run in runs]
     return places
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from splatpack.lod import build as module
 from splatpack.lod.build import FEWEST, FIRST, Hierarchy, build
-from splatpack.lod.layers import LEAST, MOST, split
+from splatpack.lod.layers import CUTS, LEAST, MOST, split
 from splatpack.lod.tree import depth_of, leaves
 from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 from tests import synth
@@ -103,13 +104,19 @@ def test_the_same_for_any_number_of_threads() -> None:
 
 
 def test_layers_split_where_it_pays() -> None:
-    rows = np.arange(10, 10 + 4 * LEAST)
-    weights = np.ones(10 + 4 * LEAST)
+    rows = np.arange(10, 10 + 6 * LEAST)
+    weights = np.ones(10 + 6 * LEAST)
     assert [len(one) for one in split(rows, weights)[0]] == [len(rows)]
-    weights[10 + 2 * LEAST :] = 1e-4
-    (first, second), missing = split(rows, weights)
-    assert np.array_equal(np.sort(np.concatenate([first, second])), rows)
-    assert weights[first].min() >= weights[second].max()
-    assert 0 < missing < 0.0101
-    assert len(first) < MOST * len(rows)
-    assert split(rows[: LEAST + 1], weights)[1] == 0.0
+    weights[10 + 2 * LEAST :] = 5e-3
+    weights[10 + 4 * LEAST :] = 1e-5
+    layers, shares = split(rows, weights)
+    assert len(layers) == 3
+    assert np.array_equal(np.sort(np.concatenate(layers)), rows)
+    for first, second in pairwise(layers):
+        assert weights[first].min() >= weights[second].max()
+    assert shares[0] >= CUTS[0]
+    assert shares[0] + shares[1] >= CUTS[1]
+    assert sum(shares) == pytest.approx(1)
+    assert len(layers[0]) + len(layers[1]) <= MOST * len(rows)
+    assert len(split(rows[: LEAST + 1], weights)[0]) == 1
+    assert [len(one) for one in split(rows[:0], weights)[0]] == [0]

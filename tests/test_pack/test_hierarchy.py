@@ -14,6 +14,7 @@ from splatpack.container.layout import LEVELS
 from splatpack.container.reader import ContainerReader
 from splatpack.container.source import MemorySource
 from splatpack.errors import UsageError
+from splatpack.fit.importance import importance
 from splatpack.pack.decode import decode
 from splatpack.pack.encode import encode
 from splatpack.pack.presets import settings
@@ -27,8 +28,7 @@ from tests import synth
 def packed(scene: Gaussians, *, threads: int | None = None, lod: bool = True, **changes: Any) -> bytes:
     out = io.BytesIO()
     how = settings("high", goal=None, lod=lod, **{"lod_refine": 3, **changes})
-    weights = np.random.default_rng(7).lognormal(0.0, 2.0, len(scene))
-    encode(scene, out, how, weights=weights, threads=threads)
+    encode(scene, out, how, weights=importance(scene, views=8), threads=threads)
     return out.getvalue()
 
 
@@ -52,7 +52,8 @@ def test_the_file_is_sound_and_coarse_first(file: bytes, scene: Gaussians) -> No
     assert reader.header.required & LEVELS
     levels = [c.level for c in reader.chunks]
     assert levels == sorted(levels, reverse=True)
-    assert sorted(set(levels)) == [0, 1, 2, 3, 4]
+    assert sorted(set(levels)) == list(range(levels[0] + 1))
+    assert levels[0] >= 4
     assert reader.chunks[0].parent == -1
     assert all(c.parent >= 0 for c in reader.chunks[1:])
     assert {c.profile for c in reader.chunks if c.successors} == {1}
@@ -73,11 +74,16 @@ def test_the_whole_file_is_the_flat_scene_in_another_order(file: bytes, scene: G
 
 def test_levels_come_closer_to_the_scene(file: bytes, scene: Gaussians) -> None:
     cameras = orbit_cameras(scene, 3, 120, 90)
-    shown = [decode(opened(file), level=level) for level in (4, 3, 2, 1, 0)]
+    coarsest = opened(file).chunks[0].level
+    shown = [decode(opened(file), level=level) for level in range(coarsest, -1, -1)]
     assert [len(s) for s in shown] == sorted(len(s) for s in shown)
     quality = [compare(scene, s, cameras).psnr_mean for s in shown]
-    assert quality == sorted(quality)
-    assert quality[-1] > quality[0] + 10
+    finest = min(c.level for c in opened(file).chunks if c.successors)
+    merged, layers = quality[: coarsest - finest + 1], quality[coarsest - finest + 1 :]
+    assert merged == sorted(merged)
+    assert layers == sorted(layers)
+    assert layers[0] > merged[-1] - 1  # where few Gaussians hold 98 % of the importance, a layer may show no more
+    assert layers[-1] > merged[-1] + 10
 
 
 def test_every_prefix_is_a_scene(file: bytes) -> None:
@@ -116,8 +122,12 @@ def test_the_same_bytes_for_any_number_of_threads() -> None:
 def test_refitting_stand_ins_helps() -> None:
     small = synth.scene(4000, 0, seed=6)
     cameras = orbit_cameras(small, 4, 120, 90)
-    plain, refined = (decode(opened(packed(small, lod_refine=n)), level=2) for n in (0, 40))
-    assert compare(small, refined, cameras).psnr_mean > compare(small, plain, cameras).psnr_mean + 0.5
+    shown = []
+    for steps in (0, 40):
+        reader = opened(packed(small, lod_refine=steps))
+        finest = min(c.level for c in reader.chunks if c.successors)
+        shown.append(compare(small, decode(reader, level=finest), cameras).psnr_mean)
+    assert shown[1] > shown[0] + 0.5
 
 
 @pytest.mark.parametrize("n", [1, 5, 255, 256, 700])

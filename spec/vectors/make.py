@@ -64,7 +64,7 @@ def make(scene: Gaussians, preset: str = "high", fit: Fit = own_tables, **change
     out = io.BytesIO()
     weights = np.random.default_rng(7).lognormal(0.0, 2.0, len(scene))
     with patch.object(defaults, "fit", fit):
-        encode(scene, out, settings(preset, **changes), weights=weights)
+        encode(scene, out, settings(preset, **{"refine": 0, **changes}), weights=weights)
     return out.getvalue()
 
 

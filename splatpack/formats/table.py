@@ -65,6 +65,11 @@ def _module(name: str, function: str) -> str:
     return f"splatpack.formats.{name}:{function}"
 
 
+_SOG = (
+    "positions 16 bits of the logarithm, log-scales and colour in 256 levels, alpha 8 bits, rotation 0.8 deg, SH in a "
+    "palette of up to 65,536; rows in Morton order; "
+)
+
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
@@ -102,7 +107,15 @@ FORMATS: dict[str, Format] = {
             "png-compression", "gsplat PngCompression", (), (), _module("pngcompression", "read_png_compression"),
             folder=True, limits="reads the folder or its meta.json",
         ),
-        Format("sog", "PlayCanvas SOG", (".sog",)),
+        Format(
+            "sog", "PlayCanvas SOG", (".sog",), (), _module("sog", "read_sog"), _module("sog", "write_sog"),
+            settings=("palette", "progress"), antialiased=True, limits=_SOG + "reads versions 1 and 2, writes 2",
+        ),
+        Format(
+            "sog-folder", "PlayCanvas SOG, unbundled", (), (), _module("sog", "read_sog"),
+            _module("sog", "write_sog_folder"), settings=("palette", "progress"), folder=True, antialiased=True,
+            limits="as SOG; reads the folder or its meta.json",
+        ),
         Format("lod-meta", "PlayCanvas streamed SOG", (".json",)),
         Format("gltf", "glTF", (".glb", ".gltf"), (b"glTF",)),
         Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz"), (b"PXR-USDC", b"#usda")),

@@ -28,6 +28,7 @@ TOLERANCES: dict[str, dict[str, float]] = {
     ".compressed.ply": SPZ | {"means": 0.02, "scales": 0.01, "covariances": 0.03, "sh0": 0.03, "shN": 0.0157},
     ".spz": SPZ,
     ".ksplat": {"means": 8e-5, "scales": 0.004, "covariances": 0.01, "alphas": 0.004, "sh0": 0.0142, "shN": 0.012},
+    ".sog": {"means": 2e-3, "scales": 0.12, "covariances": 0.3, "alphas": 0.004, "sh0": 0.1, "shN": 1.5},
 }  # fmt: skip
 """How far a decoded file may be from the scene: the format's own steps, of the coarser of the two writers."""
 

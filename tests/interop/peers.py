@@ -117,13 +117,15 @@ class SplatTransform(_Node, _ThroughPly):
         Case(".splat", writes=False, degree=0),
         Case(".spz", settings=(("version", 3),), frame="rdf", label="v3"),
         Case(".spz", settings=(("version", 4),), frame="rdf", label="v4"),
+        Case(".sog", degree=0, label="SH 0"),
+        Case(".sog", degree=1, label="SH 1"),
     )
 
     def convert(self, source: Path, target: Path, case: Case) -> None:
         program = self.folder / "node_modules" / self.package / "bin" / "cli.mjs"
         version = dict(case.settings).get("version")
         extra = ["--spz-version", version] if version and target.suffix == ".spz" else []
-        self.run("node", program, "-q", "-w", *extra, source, target)
+        self.run("node", program, "-q", "-w", "-g", "cpu", *extra, source, target)
 
 
 class SpzJs(_Node, _ThroughPly):

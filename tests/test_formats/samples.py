@@ -6,7 +6,7 @@ import struct
 import zlib
 
 from tests import synth
-from tests.test_formats import plyfiles, test_compressedply, test_ksplat, test_splatv, test_spz, test_stg
+from tests.test_formats import plyfiles, test_compressedply, test_ksplat, test_sog, test_splatv, test_spz, test_stg
 from tests.test_formats.closeness import encode
 
 SAMPLES: dict[str, bytes] = {
@@ -20,6 +20,7 @@ SAMPLES: dict[str, bytes] = {
     "a.compressed.ply": test_compressedply.build([test_compressedply.VERTEX] * 3, sh=bytes(range(27))),
     "stg.ply": plyfiles.ply({k: v[:3] for k, v in test_stg.columns().items()}),
     "a.splatv": test_splatv.build(test_splatv.STILL + test_splatv.MOTION[:-4] + struct.pack("<2e", 0.0, 1.0)),
+    "a.sog": test_sog.zipped(test_sog.hand_built(2)),
     **{f"{level}.ksplat": test_ksplat.build(test_ksplat.small(1), level, 1) for level in (0, 1, 2)},
 }
 

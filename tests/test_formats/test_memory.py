@@ -50,3 +50,16 @@ def test_ksplat(tmp_path: Path) -> None:
     path, scene = tmp_path / "scene.ksplat", small(2, 20_000)
     path.write_bytes(build(scene, 2, 2))
     assert peak(lambda: read_scene(path)) < 2 * scene.nbytes + path.stat().st_size
+
+
+def test_sog(tmp_path: Path) -> None:
+    """SH are held once more, in the order of the file; rows, textures and samples for codebooks come on top."""
+    scene, path = synth.scene(COUNT), tmp_path / "scene.sog"
+
+    def write() -> None:
+        with path.open("wb") as file:
+            write_scene(file, scene, ".sog", palette=256)
+
+    assert peak(write) < 2 * scene.nbytes + 2 * SLACK
+    columns = read_scene(path).nbytes
+    assert peak(lambda: read_scene(path)) < 2 * columns + path.stat().st_size + SLACK

@@ -22,6 +22,7 @@ FILES: dict[str, dict[str, Any]] = {
     "v2.spz": {"version": 2},
     "v3.spz": {"version": 3},
     "v4.spz": {"version": 4},
+    "scene.sog": {},
 }
 
 

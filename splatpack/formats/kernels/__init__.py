@@ -1,0 +1,1 @@
+"""Compiled kernels of foreign formats: numpy, numba and splatpack.jit only."""

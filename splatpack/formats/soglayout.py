@@ -1,0 +1,256 @@
+"""The frame of SOG: a folder or a zip of textures, and what their ``meta.json`` says of them, checked.
+
+Layout: ``playcanvas/splat-transform``, ``write-sog.ts`` and ``read-sog.ts`` (MIT). The page of the specification is
+wrong on rotations (mode 0 leaves out w) and on the width of the centroids (64 entries a row).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol, TypeGuard
+
+import numpy as np
+
+from splatpack.errors import CorruptError, TruncatedError, UnsupportedError
+from splatpack.formats.detect import FOLDER_FILE
+from splatpack.formats.files import open_regular
+from splatpack.scene.gaussians import SH_COEFFICIENTS, FloatArray
+
+MAX_META = 1 << 20
+MAX_MEMBERS = 64
+PER_ROW = 64
+"""Entries of the palette in a row of its texture."""
+LARGEST = 1e30
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_END = b"PK\x05\x06"
+_TEXTURES = {"means": 2, "quats": 1, "scales": 1, "sh0": 1}
+_ZIP_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OverflowError, KeyError,
+)  # fmt: skip
+
+
+class Parts(Protocol):
+    """The files of a scene by name."""
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file."""
+
+    def read(self, name: str) -> bytes:
+        """Return a file whole."""
+
+
+class _Folder:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def size(self, name: str) -> int:
+        with open_regular(self._folder / name) as (_, size):
+            return size
+
+    def read(self, name: str) -> bytes:
+        with open_regular(self._folder / name) as (file, size):
+            return file.read(size)
+
+
+class _Zip:
+    """A zip: nothing is extracted to disk, and of a member no more is inflated than it declares."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        try:
+            self._archive = zipfile.ZipFile(file)
+        except _ZIP_DAMAGE as error:
+            raise TruncatedError(
+                f".sog: no complete zip ({str(error)[:80]}). The file is cut off, or is none."
+            ) from None
+        members = self._archive.infolist()
+        if len(members) > MAX_MEMBERS:
+            raise CorruptError(f".sog: {len(members)} members, expected at most {MAX_MEMBERS}.")
+        self._members = {member.filename: member for member in members}
+        if len(self._members) != len(members):
+            raise CorruptError(".sog: two members of one name.")
+        file.seek(max(size - 22 - len(self._archive.comment), 0))
+        if file.read(4) != _END:
+            raise CorruptError(".sog: bytes follow the zip.")
+
+    def _member(self, name: str) -> zipfile.ZipInfo:
+        member = self._members.get(name)
+        if member is None:
+            raise CorruptError(f".sog: no {name} in it.")
+        return member
+
+    def size(self, name: str) -> int:
+        return self._member(name).file_size
+
+    def read(self, name: str) -> bytes:
+        member = self._member(name)
+        try:
+            with self._archive.open(member) as file:
+                data = file.read(member.file_size + 1)
+        except _ZIP_DAMAGE as error:
+            raise CorruptError(f".sog {name}: damaged ({str(error)[:80]}).") from None
+        if len(data) != member.file_size:
+            raise CorruptError(f".sog {name}: {len(data):,} bytes, declared {member.file_size:,}.")
+        return data
+
+
+@contextmanager
+def open_parts(path: str | os.PathLike[str]) -> Iterator[Parts]:
+    """Open a folder, the ``meta.json`` in one, or a zip.
+
+    Raises
+    ------
+    CorruptError, StorageError
+        A damaged zip; a file that cannot be read.
+    """
+    if os.path.isdir(path):
+        yield _Folder(Path(path))
+        return
+    with open_regular(path) as (file, size):
+        if file.read(4) == b"PK\x03\x04":
+            yield _Zip(file, size)
+        else:
+            yield _Folder(Path(path).parent)
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What ``meta.json`` says.
+
+    Attributes
+    ----------
+    version, count, degree : int
+    files : dict of str to tuple of str
+        Names of the textures of each attribute.
+    tables : dict of str to float32 array
+        ``means`` (2, 3), the ends of the range; ``scales``, ``sh0`` and ``shN``: in version 2 the codebook (256,), in
+        version 1 the ends (2, channels).
+    palette : int or None
+        Entries of the palette; version 1 does not say.
+    antialiased : bool
+    """
+
+    version: int
+    count: int
+    degree: int
+    files: dict[str, tuple[str, ...]]
+    tables: dict[str, FloatArray]
+    palette: int | None
+    antialiased: bool
+
+
+def read_meta(parts: Parts, name: str = FOLDER_FILE) -> Meta:
+    """Read and check ``meta.json``. Safe on untrusted input.
+
+    Raises
+    ------
+    CorruptError
+        It is no JSON, or a field is missing or has another type or range.
+    UnsupportedError
+        A future version.
+    """
+    meta = load_json(parts, name)
+    version = meta.get("version", 1)
+    if not whole(version) or version not in (1, 2):
+        raise UnsupportedError(f"{name}: SOG version {str(version)[:20]}, this version reads 1 and 2.")
+    count = meta.get("count") if version == 2 else (_object(meta, "means", name).get("shape") or [None])[0]
+    if not whole(count) or count == 0:
+        raise CorruptError(f"{name}: a count of {str(count)[:40]}, expected a whole number above 0.")
+    files = {key: _files(meta, key, number, name) for key, number in _TEXTURES.items()}
+    sizes = {"means": 3} if version == 2 else {"means": 3, "scales": 3, "sh0": 4}
+    tables = {key: _ends(meta, key, channels, name) for key, channels in sizes.items()}
+    books = ["scales", "sh0"] if version == 2 else []
+    degree, palette = 0, None
+    if meta.get("shN") is not None:
+        files["shN"] = _files(meta, "shN", 2, name)
+        degree, palette = _palette(meta["shN"], version, name)
+        books += ["shN"] if version == 2 else []
+        tables |= {} if version == 2 else {"shN": _ends(meta, "shN", 1, name)}
+    tables |= {key: _codebook(meta, key, name) for key in books}
+    smooth = meta.get("model") == "antialiased" or meta.get("antialias") is True
+    return Meta(version, count, degree, files, tables, palette, smooth)
+
+
+def load_json(parts: Parts, name: str) -> dict[str, Any]:
+    """Return the object that a JSON file of at most a MiB holds."""
+    size = parts.size(name)
+    if size > MAX_META:
+        raise CorruptError(f"{name}: {size:,} bytes, expected at most {MAX_META:,}.")
+    try:
+        meta = json.loads(parts.read(name))
+    except (ValueError, RecursionError) as error:
+        raise CorruptError(f"{name}: no valid JSON ({str(error)[:80]}).") from None
+    if not isinstance(meta, dict):
+        raise CorruptError(f"{name}: expected an object.")
+    return meta
+
+
+def whole(value: object) -> TypeGuard[int]:
+    """Whether a JSON value is a whole number that can count something."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40
+
+
+def _object(meta: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    value = meta.get(key)
+    if not isinstance(value, dict):
+        raise CorruptError(f"{name} {key}: {str(value)[:40]}, expected an object.")
+    return value
+
+
+def _files(meta: dict[str, Any], key: str, number: int, name: str) -> tuple[str, ...]:
+    """Return names that stay inside the folder."""
+    names = _object(meta, key, name).get("files")
+    plain = isinstance(names, list) and all(isinstance(n, str) and _NAME.fullmatch(n) for n in names)
+    if not (plain and isinstance(names, list) and len(names) == number):
+        raise CorruptError(f"{name} {key}: files {str(names)[:80]}, expected {number} plain file names.")
+    return tuple(names)
+
+
+def numbers(value: object, count: int, what: str) -> FloatArray:
+    """Return ``count`` finite numbers as float32; a single number may stand without its list.
+
+    Raises
+    ------
+    CorruptError
+        They are not that.
+    """
+    found = value if isinstance(value, list) else [value]
+    if len(found) != count or not all(isinstance(v, (int, float)) and abs(v) < LARGEST for v in found):
+        raise CorruptError(f"{what}: {str(value)[:60]}, expected {count} finite numbers.")
+    return np.array(found, np.float32)
+
+
+def _ends(meta: dict[str, Any], key: str, channels: int, name: str) -> FloatArray:
+    value = _object(meta, key, name)
+    return np.stack([numbers(value.get(end), channels, f"{name} {key} {end}") for end in ("mins", "maxs")])
+
+
+def _codebook(meta: dict[str, Any], key: str, name: str) -> FloatArray:
+    return numbers(_object(meta, key, name).get("codebook"), 256, f"{name} {key} codebook")
+
+
+def _palette(shn: dict[str, Any], version: int, name: str) -> tuple[int, int | None]:
+    """Return the SH degree and the entries of the palette; version 1 leaves both to the width of the centroids."""
+    if version == 1:
+        return -1, None
+    bands, count = shn.get("bands"), shn.get("count")
+    if not whole(bands) or not 1 <= bands < len(SH_COEFFICIENTS):
+        raise CorruptError(f"{name} shN: {str(bands)[:20]} bands, expected 1 to 3.")
+    if not whole(count) or not 1 <= count <= 1 << 16:
+        raise CorruptError(f"{name} shN: a palette of {str(count)[:20]}, expected 1 to 65,536.")
+    return bands, count
+
+
+def texture_sides(count: int) -> tuple[int, int]:
+    """Return width and height of the textures of ``count`` Gaussians: multiples of 4, nearly square."""
+    width = math.ceil(math.sqrt(count) / 4) * 4
+    return width, math.ceil(count / width / 4) * 4

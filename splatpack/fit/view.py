@@ -15,7 +15,7 @@ from splatpack.render.project import pack_camera, project
 from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import Gaussians
 
-SLAB = 1 << 21
+SLAB = 1 << 19
 """Gaussians that one view projects at a time, from front to back."""
 
 VIEW_BYTES, SLAB_BYTES = 28, 160

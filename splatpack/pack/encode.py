@@ -75,7 +75,8 @@ def encode(
     w = _importance(scene, settings, lossy, weights, threads, clock)
     if lossy:
         keep = layout.keep_important(w, settings.prune or 0.0, settings.spare)
-        scene, w = scene.take(keep), w[keep]
+        if len(keep) < len(scene):  # a copy of the scene is the most that encoding needs
+            scene, w = scene.take(keep), w[keep]
     clock.done("importance")
     plan = quantisers(scene, settings, lossy, w)
     if settings.refined:

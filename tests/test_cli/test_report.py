@@ -23,7 +23,7 @@ def test_compress(cli: Runner, folder: Path) -> None:
     text = "".join(found.words)
     for part in (f"{done.json['psnr_mean']:.2f} dB", f"{done.json['ssim_mean']:.4f}", "Bytes", "Errors by attribute"):
         assert part in text
-    assert "preset high, q 0.45, prune 0.25, steps {'sh': 0.2}" in text
+    assert "preset high, q 0.55, prune 0.25, refine 0, steps {'sh': 0.2}" in text
     line = next(w for w in found.words if w.startswith("splatpack compress "))
     words = shlex.split(line)
     assert words[:3] == ["splatpack", "compress", str(source)]
@@ -34,7 +34,7 @@ def test_compress(cli: Runner, folder: Path) -> None:
     assert target.read_bytes() == plain.read_bytes()
 
 
-@pytest.mark.parametrize("options", [["--no-measure"], ["--lossless"], ["--target-psnr", 30]])
+@pytest.mark.parametrize("options", [["--quality", 0.5, "--no-measure"], ["--lossless"], ["--target-psnr", 30]])
 def test_compress_in_other_ways(options: list[object], cli: Runner, folder: Path) -> None:
     report = folder / "out.html"
     done = cli("compress", folder / "scene.ply", "-f", "--report", report, "--quiet", *options)

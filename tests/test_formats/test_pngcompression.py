@@ -151,6 +151,7 @@ Image.new("RGB", (9000, 5)).save(WIDE, "PNG")
         (changed("shN", "shape", [25, 8, 3]), CorruptError, "shN.npz"),
         (changed("sh0", "mins", [0.0, 1.0]), CorruptError, "expected 3 finite numbers"),
         (changed("sh0", "maxs", [0.0, 1.0, float("nan")]), CorruptError, "expected 3 finite numbers"),
+        (changed("sh0", "maxs", [0.0, 1.0, 10**400]), CorruptError, "expected 3 finite numbers"),
         (GOOD | {"meta.json": GOOD["meta.json"][:-1] + b', "features": {}}'}, UnsupportedError, "network"),
     ],
 )  # fmt: skip

@@ -19,6 +19,9 @@ LOSSLESS = "splatpack lossless"
 CURVE = (40.0, 46.0, 50.0, 54.0, 58.0)
 """Mean PSNR that is asked for beside the goals of the presets, dB."""
 
+FINE = (0.08, 0.03)
+"""Values of q beyond the finest of the curve, encoded once without a search: they reach what the best peers reach."""
+
 REFITTED = 42.0
 """Up to this PSNR, dB, a point of the curve is refitted, as ``medium`` and ``small`` are."""
 
@@ -73,13 +76,15 @@ def own(curve: Sequence[float] = CURVE) -> list[Entrant]:
     Parameters
     ----------
     curve : sequence of float
-        Mean PSNR to ask for, dB.
+        Mean PSNR to ask for, dB. Without any, the points of :data:`FINE` are left out too.
     """
     version = sources()
     points: dict[str, dict[str, Any]] = {f"{OWN} {name}": {"preset": name} for name in PRESETS}
     points[f"{OWN} high, no search"] = {"preset": "high", "goal": None}
     for db in curve:
         points[f"{OWN} {db:g} dB"] = {"preset": "medium" if db <= REFITTED else "high", "target_psnr": db}
+    for q in FINE if curve else ():
+        points[f"{OWN} q={q:g}"] = {"preset": "near-lossless", "goal": None, "q": q}
     words = (sys.executable, "-m", "splatpack.bench.workers.own")
     lossless = {"preset": "high", "goal": None, "exact": list(ATTRIBUTES)}
     return [

@@ -186,7 +186,10 @@ def _tables(result: Result) -> list[Table | str]:
         shown = [k for k, column in enumerate(ROWS) if column.title not in LEFT_OUT]
         narrow = [[cells[k] for k in shown] for cells in lines]
         out.append(_table(f"{name}, {mine[0].n:,} Gaussians", [ROWS[k] for k in shown], narrow))
-        out += [f"  no figures: {r.codec}: {r.error[:140]}" for r in mine if r.error]
+        out += [f"  no figures: {r.codec}: {r.error[:140]}" for r in mine if r.error and r.status != "missing"]
+    absent = dict.fromkeys(r.codec for r in result.rows if r.status == "missing")
+    if absent:
+        out.append(f"  not installed (scripts/peers installs them): {'; '.join(absent)}")
     presets = preset_cells(result.rows)
     if presets:
         out.append(_table("presets: medians and lowest values over the scenes", PRESET, presets))

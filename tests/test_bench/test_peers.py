@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from splatpack.bench.entrants import CURVE, LOSSLESS, OWN, REFITTED, own
+from splatpack.bench.entrants import CURVE, FINE, LOSSLESS, OWN, REFITTED, own
 from splatpack.bench.peers import Home, default_home, peers
 from splatpack.pack.presets import PRESETS
 
@@ -33,7 +33,7 @@ def test_own_curve_has_the_presets_and_what_lies_between() -> None:
     found = own()
     assert len({e.name for e in found}) == len(found)
     curve = [e for e in found if e.family == OWN]
-    assert len(curve) == len(PRESETS) + 1 + len(CURVE)
+    assert len(curve) == len(PRESETS) + 1 + len(CURVE) + len(FINE)
     names = [e.name for e in own(()) if e.family == OWN]
     assert names == [*(f"splatpack {name}" for name in PRESETS), "splatpack high, no search"]
     assert LOSSLESS in {e.family for e in found}

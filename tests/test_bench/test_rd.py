@@ -53,12 +53,12 @@ def rows(scene: Gaussians, entrants: Sequence[Entrant], how: How | None = None) 
 
 
 def test_own_rows(scene: Gaussians) -> None:
-    names = ("splatpack high", "splatpack small", "splatpack lossless")
-    high, small, lossless = rows(scene, [e for e in own() if e.name in names])
+    names = ("splatpack high, no search", "splatpack q=0.03", "splatpack lossless")
+    high, fine, lossless = rows(scene, [e for e in own() if e.name in names])
     assert lossless.psnr == 100.0
-    assert lossless.psnr > (high.psnr or 0) > (small.psnr or 0) > 10
-    assert lossless.bytes > high.bytes > small.bytes
-    for row in (high, small, lossless):
+    assert lossless.psnr > (fine.psnr or 0) > 60 > (high.psnr or 0) > 30
+    assert lossless.bytes > fine.bytes > high.bytes
+    for row in (high, fine, lossless):
         assert (row.status, row.error, row.n) == ("ok", "", 800)
         assert row.bpg == pytest.approx(8 * row.bytes / 800)
         assert row.mgs_per_s == pytest.approx(row.n_out / (row.decode_s or 0) / 1e6)

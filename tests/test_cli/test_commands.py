@@ -208,4 +208,4 @@ def test_bench_says_which_peers_are_missing(cli: Runner, folder: Path) -> None:
     done = cli("bench", folder / "scene.ply", "--only", "SPZ 4, SH 8", "--peers", folder / "none", "--json")
     assert done.status == 0
     assert [r["status"] for r in done.json["rows"]] == ["missing"]
-    assert "no figures: SPZ 4, SH 8 bits (gsply): not installed" in done.err
+    assert "not installed (scripts/peers installs them): SPZ 4, SH 8 bits (gsply)" in " ".join(done.err.split())

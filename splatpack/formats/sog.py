@@ -14,7 +14,8 @@ from splatpack.formats.blocks import ROWS, Bytes, empty_scene_arrays, logit_tabl
 from splatpack.formats.detect import FOLDER_FILE
 from splatpack.formats.quats import restore_largest
 from splatpack.formats.sogimage import decode_texture, texture_size
-from splatpack.formats.soglayout import PER_ROW, Meta, Parts, open_parts, read_meta
+from splatpack.formats.soglayout import PER_ROW, Meta, read_meta
+from splatpack.formats.sogparts import Parts, open_parts
 from splatpack.formats.sogwrite import write_sog, write_sog_folder
 from splatpack.limits import Limits
 from splatpack.parallel import ordered_map
@@ -56,7 +57,7 @@ def read_sog(path: str | os.PathLike[str], *, limits: Limits | None = None, norm
     CorruptError, TruncatedError
         ``meta.json`` lacks a field or contradicts the textures; an image or the zip is damaged.
     UnsupportedError
-        A future version, or lossy images.
+        A future version, lossy images, or a zip of another kind.
     LimitError, StorageError
         Too large for ``limits``; a file cannot be read.
     """
@@ -68,10 +69,9 @@ def read_parts(parts: Parts, limits: Limits, name: str = FOLDER_FILE, *, normali
     """Read a scene from its parts, as :func:`read_sog` does."""
     meta = read_meta(parts, name)
     names = [file for files in meta.files.values() for file in files]
-    stored = sum(parts.size(file) for file in names)
-    budget = limits.start(stored)
+    budget = limits.start(parts.stored(names))
     budget.count(meta.count, limits.gaussians, "SOG count")
-    budget.debit(stored, "SOG files")
+    budget.debit(sum(parts.size(file) for file in names), "SOG files")
     data = {file: parts.read(file) for file in names}
     sizes = {file: texture_size(data[file], file) for file in names}
     degree, entries = _checked(meta, sizes)

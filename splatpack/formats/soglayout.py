@@ -1,4 +1,4 @@
-"""The frame of SOG: a folder or a zip of textures, and what their ``meta.json`` says of them, checked.
+"""What the ``meta.json`` of SOG says of its textures, checked.
 
 Layout: ``playcanvas/splat-transform``, ``write-sog.ts`` and ``read-sog.ts`` (MIT). The page of the specification is
 wrong on rotations (mode 0 leaves out w) and on the width of the centroids (64 entries a row).
@@ -8,118 +8,24 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from splatpack.errors import CorruptError, TruncatedError, UnsupportedError
+from splatpack.errors import CorruptError, UnsupportedError
 from splatpack.formats.detect import FOLDER_FILE
-from splatpack.formats.files import open_regular
+from splatpack.formats.sogparts import Parts
 from splatpack.scene.gaussians import SH_COEFFICIENTS, FloatArray
 
 MAX_META = 1 << 20
-MAX_MEMBERS = 64
 PER_ROW = 64
 """Entries of the palette in a row of its texture."""
 LARGEST = 1e30
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-_END = b"PK\x05\x06"
 _TEXTURES = {"means": 2, "quats": 1, "scales": 1, "sh0": 1}
-_ZIP_DAMAGE = (
-    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OverflowError, KeyError,
-)  # fmt: skip
-
-
-class Parts(Protocol):
-    """The files of a scene by name."""
-
-    def size(self, name: str) -> int:
-        """Return the bytes of a file."""
-
-    def read(self, name: str) -> bytes:
-        """Return a file whole."""
-
-
-class _Folder:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def size(self, name: str) -> int:
-        with open_regular(self._folder / name) as (_, size):
-            return size
-
-    def read(self, name: str) -> bytes:
-        with open_regular(self._folder / name) as (file, size):
-            return file.read(size)
-
-
-class _Zip:
-    """A zip: nothing is extracted to disk, and of a member no more is inflated than it declares."""
-
-    def __init__(self, file: BinaryIO, size: int) -> None:
-        try:
-            self._archive = zipfile.ZipFile(file)
-        except _ZIP_DAMAGE as error:
-            raise TruncatedError(
-                f".sog: no complete zip ({str(error)[:80]}). The file is cut off, or is none."
-            ) from None
-        members = self._archive.infolist()
-        if len(members) > MAX_MEMBERS:
-            raise CorruptError(f".sog: {len(members)} members, expected at most {MAX_MEMBERS}.")
-        self._members = {member.filename: member for member in members}
-        if len(self._members) != len(members):
-            raise CorruptError(".sog: two members of one name.")
-        file.seek(max(size - 22 - len(self._archive.comment), 0))
-        if file.read(4) != _END:
-            raise CorruptError(".sog: bytes follow the zip.")
-
-    def _member(self, name: str) -> zipfile.ZipInfo:
-        member = self._members.get(name)
-        if member is None:
-            raise CorruptError(f".sog: no {name} in it.")
-        return member
-
-    def size(self, name: str) -> int:
-        return self._member(name).file_size
-
-    def read(self, name: str) -> bytes:
-        member = self._member(name)
-        try:
-            with self._archive.open(member) as file:
-                data = file.read(member.file_size + 1)
-        except _ZIP_DAMAGE as error:
-            raise CorruptError(f".sog {name}: damaged ({str(error)[:80]}).") from None
-        if len(data) != member.file_size:
-            raise CorruptError(f".sog {name}: {len(data):,} bytes, declared {member.file_size:,}.")
-        return data
-
-
-@contextmanager
-def open_parts(path: str | os.PathLike[str]) -> Iterator[Parts]:
-    """Open a folder, the ``meta.json`` in one, or a zip.
-
-    Raises
-    ------
-    CorruptError, StorageError
-        A damaged zip; a file that cannot be read.
-    """
-    if os.path.isdir(path):
-        yield _Folder(Path(path))
-        return
-    with open_regular(path) as (file, size):
-        if file.read(4) == b"PK\x03\x04":
-            yield _Zip(file, size)
-        else:
-            yield _Folder(Path(path).parent)
 
 
 @dataclass(frozen=True)
@@ -162,7 +68,8 @@ def read_meta(parts: Parts, name: str = FOLDER_FILE) -> Meta:
     version = meta.get("version", 1)
     if not whole(version) or version not in (1, 2):
         raise UnsupportedError(f"{name}: SOG version {str(version)[:20]}, this version reads 1 and 2.")
-    count = meta.get("count") if version == 2 else (_object(meta, "means", name).get("shape") or [None])[0]
+    shape = _object(meta, "means", name).get("shape")
+    count = meta.get("count") if version == 2 else shape[0] if isinstance(shape, list) and shape else None
     if not whole(count) or count == 0:
         raise CorruptError(f"{name}: a count of {str(count)[:40]}, expected a whole number above 0.")
     files = {key: _files(meta, key, number, name) for key, number in _TEXTURES.items()}
@@ -176,6 +83,9 @@ def read_meta(parts: Parts, name: str = FOLDER_FILE) -> Meta:
         books += ["shN"] if version == 2 else []
         tables |= {} if version == 2 else {"shN": _ends(meta, "shN", 1, name)}
     tables |= {key: _codebook(meta, key, name) for key in books}
+    named = [file for each in files.values() for file in each]
+    if len(set(named)) < len(named):
+        raise CorruptError(f"{name}: one file for two textures, expected {len(named)} names.")
     smooth = meta.get("model") == "antialiased" or meta.get("antialias") is True
     return Meta(version, count, degree, files, tables, palette, smooth)
 

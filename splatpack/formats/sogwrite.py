@@ -113,7 +113,7 @@ def _parts(
     if not count:
         raise UnsupportedError("0 Gaussians: SOG cannot hold an empty scene, expected at least 1.")
     if max(texture_sides(count)) > MAX_SIDE:
-        raise UnsupportedError(f"{count:,} Gaussians: SOG holds at most {MAX_SIDE}^2. Write streamed SOG, or crop.")
+        raise UnsupportedError(f"{count:,} Gaussians: SOG holds at most {MAX_SIDE}^2. Crop the scene.")
     if palette is not None and not 1 <= palette <= MAX_CENTRES:
         raise UsageError(f"palette: {palette:,}, expected 1 to {MAX_CENTRES:,}.")
     textures, meta = _encode(scene, losses, frame, min(palette or default_palette(count), count), progress)

@@ -279,7 +279,10 @@ def claims(width: int, height: int) -> bytes:
         (changed(lambda m: m["shN"].update(count=65)), CorruptError, "192 x 1 for 65"),
         (changed(lambda m: m["shN"].update(count=1)), CorruptError, "labels up to 1, the palette has 1"),
         (changed(lambda m: m["means"].update(shape=[9, 3]), 1), CorruptError, "4 x 1 for 9"),
-        (changed(lambda m: m["means"].update(shape="ab"), 1), CorruptError, "a count of a"),
+        (changed(lambda m: m["means"].update(shape="ab"), 1), CorruptError, "a count of None"),
+        (changed(lambda m: m["means"].update(shape=4), 1), CorruptError, "a count of None"),
+        (changed(lambda m: m["means"].update(shape={"0": 4}), 1), CorruptError, "a count of None"),
+        (changed(lambda m: m["sh0"].update(files=["q.webp"])), CorruptError, "one file for two textures"),
         (GOOD | {"l.webp": GOOD["l.webp"][:-1]}, TruncatedError, "the header says"),
         (GOOD | {"l.webp": GOOD["l.webp"] + b"\0\0"}, CorruptError, "the header says"),
         (GOOD | {"l.webp": b"RIFF"}, TruncatedError, "4 bytes"),
@@ -322,7 +325,13 @@ def bomb() -> bytes:
     [
         (zipped(GOOD)[:-1], CorruptError, "zip"),
         (zipped(GOOD) + b"\0", CorruptError, "bytes follow"),
-        (zipped(GOOD | {f"meta.json{i}": b"" for i in range(60)}), CorruptError, "members, expected at most 64"),
+        (zipped(GOOD | {f"meta.json{i}": b"" for i in range(60)}), CorruptError, "68 members in a directory"),
+        (zipped(GOOD | {"x" * 65500: b""}), CorruptError, "in a directory of 65,"),
+        (zipped(GOOD)[:-2] + b"\1\0!", CorruptError, "bytes follow"),
+        (zipped(GOOD)[:-22] + b"PK\6\7" + bytes(16) + zipped(GOOD)[-22:], UnsupportedError, "64-bit"),
+        (zipped(GOOD, zipfile.ZIP_LZMA), UnsupportedError, "zip method 14"),
+        (zipped(GOOD, zipfile.ZIP_BZIP2), UnsupportedError, "zip method 12"),
+        (b"PK\3\4meta.json", TruncatedError, "13 bytes"),
         (two_of_one_name(), CorruptError, "two members of one name"),
         (zipped({k: v for k, v in GOOD.items() if k != "q.webp"}), CorruptError, r"no q\.webp"),
         (zipped({k: v for k, v in GOOD.items() if k != "meta.json"}), CorruptError, r"no meta\.json"),
@@ -334,6 +343,17 @@ def test_zips(tmp_path: Path, data: bytes, error: type[SplatpackError], message:
     path = tmp_path / "a.sog"
     path.write_bytes(data)
     with pytest.raises(error, match=message):
+        read_scene(path)
+
+
+def test_what_a_zip_declares_raises_no_budget(tmp_path: Path) -> None:
+    """The budget follows the bytes on disk: a member that says 2 GiB of itself is refused, not granted more."""
+    data = bytearray(zipped(GOOD, zipfile.ZIP_DEFLATED))
+    at = data.index(b"PK\x01\x02")
+    data[at + 24 : at + 28] = struct.pack("<I", 1 << 31)
+    path = tmp_path / "a.sog"
+    path.write_bytes(data)
+    with pytest.raises(LimitError, match="SOG files wants 2,147"):
         read_scene(path)
 
 

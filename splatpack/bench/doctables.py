@@ -11,7 +11,7 @@ from splatpack.bench.entrants import OWN
 from splatpack.bench.plot import plot
 from splatpack.bench.result import Result
 from splatpack.bench.row import Row
-from splatpack.bench.tables import PRESET, SUMMARY, Column, markdown, preset_cells, ratio, summary_cells
+from splatpack.bench.tables import PRESET, SUMMARY, Column, calls, markdown, preset_cells, ratio, summary_cells
 from splatpack.bench.versus import delta_rates, equal, summary
 
 Sources = Mapping[str, Mapping[str, str]]
@@ -76,8 +76,8 @@ def _machine(result: Result) -> str:
     width, height = result.how["size"]
     return (
         f"{m.get('cpu')}, {m.get('cores')} cores{memory}, no GPU; Python {m.get('python')}, {versions}. "
-        f"Medians of {result.how['repeat']} warm calls; {len(by_scene(result.rows))} scenes; "
-        f"pictures of {width}x{height}; a limit of {result.how['timeout']:g} s for a codec and a direction.\n"
+        f"Times: {calls(result.how['repeat'])}. {len(by_scene(result.rows))} scenes, "
+        f"pictures of {width}x{height}, a limit of {result.how['timeout']:g} s for a codec and a direction.\n"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from splatpack.bench.machine import sources
@@ -21,6 +22,12 @@ CURVE = (40.0, 46.0, 50.0, 54.0, 58.0)
 
 FINE = (0.08, 0.03)
 """Values of q beyond the finest of the curve, encoded once without a search: they reach what the best peers reach."""
+
+_WORKER = (
+    f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r}); "
+    "from splatpack.bench.workers.own import main; main(sys.argv[1])"
+)
+"""Runs this splatpack, the one whose digest is the version of its results, and not another that is installed."""
 
 REFITTED = 42.0
 """Up to this PSNR, dB, a point of the curve is refitted, as ``medium`` and ``small`` are."""
@@ -85,7 +92,7 @@ def own(curve: Sequence[float] = CURVE) -> list[Entrant]:
         points[f"{OWN} {db:g} dB"] = {"preset": "medium" if db <= REFITTED else "high", "target_psnr": db}
     for q in FINE if curve else ():
         points[f"{OWN} q={q:g}"] = {"preset": "near-lossless", "goal": None, "q": q}
-    words = (sys.executable, "-m", "splatpack.bench.workers.own")
+    words = (sys.executable, "-c", _WORKER)
     lossless = {"preset": "high", "goal": None, "exact": list(ATTRIBUTES)}
     return [
         *(Entrant(n, OWN, version, words, OWN, ".spk", o) for n, o in points.items()),

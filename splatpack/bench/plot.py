@@ -90,7 +90,10 @@ def plot(title: str, rows: Sequence[Row], *, standalone: bool = True) -> str:
 def _styles(families: dict[str, None]) -> dict[str, Style]:
     out: dict[str, Style] = {}
     seen: dict[str, int] = {}
-    for family in families:
+    formats = [OWN, *COLOURS]
+    for family in sorted(
+        families, key=lambda f: formats.index(n) if (n := f.split(" ")[0]) in formats else len(formats)
+    ):
         form = family.split(" ")[0]
         if family == OWN:
             out[family] = Style(INK, 0, 2.4)

@@ -9,7 +9,7 @@ from splatpack.bench.entrants import OWN
 from splatpack.bench.plot import plot
 from splatpack.bench.result import Result
 from splatpack.bench.row import Row
-from splatpack.bench.tables import ROWS, SUMMARY, Column, row_cells, summary_cells
+from splatpack.bench.tables import ROWS, SUMMARY, Column, calls, row_cells, summary_cells
 from splatpack.bench.versus import equal, summary
 
 STYLE = """
@@ -39,7 +39,7 @@ def page(result: Result) -> str:
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>splatpack bench</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style><h1>splatpack bench</h1>"
-        f"<p>Medians of {escape(str(result.how['repeat']))} warm calls, wall time, each codec in a process of its own. "
+        f"<p>Wall times: {calls(result.how['repeat'])}; each codec in a process of its own. "
         "Quality: renders against the input's, PSNR on seeded views. bits/G: bits per Gaussian of the input. MG/s: "
         "millions of Gaussians per second. ratio: splatpack's bytes over the codec's at the codec's mean PSNR; "
         "at worst: at the PSNR of its worst view.</p>"

@@ -63,6 +63,8 @@ class Result:
 def read(paths: Sequence[Path]) -> Result:
     """Read runs; of rows for the same codec and scene the last one counts. Safe on untrusted input.
 
+    Rows are put together by scene, then by family, each in the order in which it appears first.
+
     Raises
     ------
     CorruptError
@@ -73,7 +75,9 @@ def read(paths: Sequence[Path]) -> Result:
     runs = [_read(p) for p in paths]
     rows = {(r.scene, r.codec): r for run in runs for r in run.rows}
     scenes = {name: facts for run in runs for name, facts in run.scenes.items()}
-    return Result(runs[-1].machine, runs[-1].how, scenes, list(rows.values()))
+    order = {name: k for k, name in enumerate(dict.fromkeys(n for r in rows.values() for n in (r.scene, r.family)))}
+    together = sorted(rows.values(), key=lambda r: (order[r.scene], order[r.family]))
+    return Result(runs[-1].machine, runs[-1].how, scenes, together)
 
 
 def _read(path: Path) -> Result:

@@ -9,6 +9,7 @@ from statistics import median
 
 from splatpack.bench.entrants import OWN
 from splatpack.bench.row import Row
+from splatpack.bench.speed import SLOW
 from splatpack.bench.versus import Equal, Summary
 from splatpack.pack.presets import PRESETS
 
@@ -94,10 +95,11 @@ def preset_cells(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def _pair(spread: tuple[float, float] | None, unreached: int) -> list[str]:
-    """Median and largest; the largest is unknown where splatpack's curve ends too low on some scene."""
+    """Median and largest; either may be infinite where splatpack's curve ends too low on some scenes."""
     if spread is None:
-        return ["out of reach" if unreached else "-", "-"]
-    return [number(spread[0], ".2f"), f"{unreached} out of reach" if unreached else number(spread[1], ".2f")]
+        return ["-", "-"]
+    middle = number(spread[0], ".2f") if math.isfinite(spread[0]) else "out of reach"
+    return [middle, f"{unreached} out of reach" if unreached else number(spread[1], ".2f")]
 
 
 def ratio(value: float | None, kind: str) -> str:
@@ -122,6 +124,12 @@ def rate(value: float | None) -> str:
     if value is None or not 0 < value < 0.1:
         return number(value, ".1f" if value is not None and value >= 10 else ".2f")
     return number(value, f".{1 - math.floor(math.log10(value))}f")
+
+
+def calls(repeat: int) -> str:
+    """Return what a time is."""
+    counted = "one warm call" if repeat == 1 else f"medians of {repeat} warm calls"
+    return f"{counted}; the first and only call where it searches for a quality or takes {SLOW:g} s and more"
 
 
 def markdown(columns: Sequence[Column], lines: Sequence[Sequence[str]]) -> str:

@@ -117,8 +117,9 @@ class Summary:
     scenes : int
         On which it gave a result.
     mean, worst : (median, largest) ratio or None
-        At equal mean PSNR, and at that of the worst view, over the scenes where splatpack's curve reaches it. A ratio
-        from below the curve counts: it is too large.
+        At equal mean PSNR, and at that of the worst view, over the scenes. A ratio from below the curve counts: it is
+        too large. Where splatpack's curve ends too low, the ratio counts as infinite, so that what is not reached makes
+        no median better.
     unreached_mean, unreached_worst : int
         Scenes on which splatpack's curve ends below the codec's quality.
     encode, decode : float or None
@@ -164,5 +165,5 @@ def summary(rows: Sequence[Row]) -> list[Summary]:
 
 
 def _spread(ratios: list[float | None]) -> tuple[float, float] | None:
-    known = [r for r in ratios if r is not None and math.isfinite(r)]
+    known = [math.inf if r is None else r for r in ratios]
     return (median(known), max(known)) if known else None

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from splatpack.bench.entrants import LOSSLESS, OWN
 from splatpack.bench.row import Row
+from splatpack.bench.tables import summary_cells
 from splatpack.bench.versus import ALL, delta_rates, equal, summary
 
 
@@ -54,6 +56,18 @@ def test_delta_rates_of_families_and_of_all_peers() -> None:
     assert found["a", "mean"] < found[ALL, "mean"] < 0
 
 
+def test_what_is_out_of_reach_makes_no_median_better() -> None:
+    rows = []
+    for scene, psnr in (("x", 36.0), ("y", 36.0), ("z", 60.0)):
+        rows += [replace(r, scene=scene) for r in OURS] + [row("a", "a", 4000, psnr, 30.0, scene)]
+    (found,) = [s for s in summary(rows) if s.codec == "a"]
+    assert found.mean == pytest.approx((0.5, math.inf))
+    assert found.unreached_mean == 1
+    assert summary_cells(found)[2:6] == ["0.50", "1 out of reach", "0.50", "0.50"]
+    (worse,) = [s for s in summary([r for r in rows if r.scene != "x"]) if s.codec == "a"]
+    assert summary_cells(worse)[2:4] == ["out of reach", "1 out of reach"]
+
+
 def test_summary_takes_medians_and_the_largest() -> None:
     rows = []
     for scene, size in (("x", 4000), ("y", 5000), ("z", 20000)):
@@ -63,6 +77,6 @@ def test_summary_takes_medians_and_the_largest() -> None:
     found = {s.codec: s for s in summary(rows)}
     assert found["a"].mean == pytest.approx((0.4, 0.5))
     assert (found["a"].scenes, found["a"].encode, found["a"].decode) == (3, 0.002, 0.004)
-    assert (found["b"].mean, found["b"].unreached_mean, found["b"].unreached_worst) == (None, 1, 1)
+    assert (found["b"].mean, found["b"].unreached_mean, found["b"].unreached_worst) == ((math.inf, math.inf), 1, 1)
     assert (found["c"].scenes, found["c"].missing, found["c"].decode) == (0, "not installed", None)
     assert found["splatpack 0"].mean is None

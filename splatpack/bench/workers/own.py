@@ -1,10 +1,9 @@
-"""Runs splatpack, or a lossless baseline, on one file: ``python -m splatpack.bench.workers.own JOB.json``."""
+"""Runs splatpack, or a lossless baseline, on one file: the job of :mod:`splatpack.bench.protocol`."""
 
 from __future__ import annotations
 
 import json
 import struct
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -133,7 +132,3 @@ def main(path: str) -> None:
             write_scene(file, timing.result, ".ply")
     answer = {"seconds": timing.seconds, "cpu": timing.cpu, "peak_rss": peak_memory()}
     Path(job["answer"]).write_text(json.dumps(answer), "utf-8")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])

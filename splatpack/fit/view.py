@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splatpack.fit.kernels.cull import cull
-from splatpack.fit.kernels.importance import TILE, weigh_band
+from splatpack.fit.kernels.importance import weigh_band
 from splatpack.render.kernels.project import LOG_255, LOG_SCALE
+from splatpack.render.kernels.shade import TILE
 from splatpack.render.project import pack_camera, project
 from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import Gaussians

@@ -13,58 +13,19 @@ from numba import float32, float64, int16, int32, int64
 from numpy.typing import NDArray
 
 from splatpack.jit import kernel, ro, rw
-
-TILE = 16
-CHUNK = 16
-LOWEST = np.float32(-5.6)
-FAINT = np.float32(1 / 255)
-STRONGEST = np.float32(0.99)
-FINISHED = np.float32(1e-4)
-ZERO = np.float32(0.0)
-ONE = np.float32(1.0)
-SIXTEENTH = np.float32(1 / 16)
-EDGE = np.float32(7.5)
-# exp as in splatpack.render.kernels.shade: relative error 2.9e-6
-E2 = np.float32(0.4998976291)
-E3 = np.float32(0.16529355118586928)
-E4 = np.float32(0.03583289017270243)
+from splatpack.render.kernels.shade import CHUNK, FINISHED, TILE, ZERO, alpha_of, falloff, rows_left
 
 
 @kernel(int64(rw(float32), rw(float32), float32, float32, float32), inline=True)
 def weigh_row(row: NDArray[Any], lanes: NDArray[Any], q0: Any, q1: Any, q2: Any) -> int:
     """Blend one Gaussian into the 16 transmittances at the front of ``row``; add the squared weights to ``lanes``."""
     for x in range(TILE):
-        u = np.float32(x) - EDGE
-        p = q0 + u * (q1 + u * q2)
-        t = p if p > LOWEST else LOWEST
-        t = (t if t < ZERO else ZERO) * SIXTEENTH
-        e = ONE + t * (ONE + t * (E2 + t * (E3 + t * E4)))
-        e = e * e
-        e = e * e
-        e = e * e
-        e = e * e
-        a = e if e < STRONGEST else STRONGEST
-        a = a if e >= FAINT else ZERO
+        a = alpha_of(falloff(x, q0, q1, q2))
         through = row[x]
         w = a * (through if through >= FINISHED else ZERO)
         row[x] = through - w
         lanes[x] += w * w
     return 0
-
-
-@kernel(int64(ro(float32), int64, rw(int64)), inline=True)
-def rows_left(through: NDArray[Any], rows: int, live: NDArray[Any]) -> int:
-    """Clear ``live`` of the rows of a tile whose pixels are all opaque; return how many rows are left."""
-    left = 0
-    for y in range(rows):
-        if live[y] == 1:
-            live[y] = 0
-            for x in range(TILE):
-                if through[y * TILE + x] >= FINISHED:
-                    live[y] = 1
-                    left += 1
-                    break
-    return left
 
 
 @kernel(

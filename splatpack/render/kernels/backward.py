@@ -21,18 +21,13 @@ from numpy.typing import NDArray
 
 from splatpack.jit import kernel, ro, rw
 from splatpack.render.kernels.shade import (
-    E2,
-    E3,
-    E4,
-    EDGE,
-    FAINT,
-    LOWEST,
     ONE,
     PIXELS,
-    SIXTEENTH,
     STRONGEST,
     TILE,
     ZERO,
+    alpha_of,
+    falloff,
 )
 
 ENTRY = 9
@@ -56,17 +51,8 @@ def blend_back_row(
     The alphas are those of ``blend_row`` to the bit. 1 - alpha is at least 0.01, so the division is safe.
     """
     for x in range(TILE):
-        u = np.float32(x) - EDGE
-        p = q0 + u * (q1 + u * q2)
-        t = p if p > LOWEST else LOWEST
-        t = (t if t < ZERO else ZERO) * SIXTEENTH
-        e = ONE + t * (ONE + t * (E2 + t * (E3 + t * E4)))
-        e = e * e
-        e = e * e
-        e = e * e
-        e = e * e
-        a = e if e < STRONGEST else STRONGEST
-        a = a if e >= FAINT else ZERO
+        e = falloff(x, q0, q1, q2)
+        a = alpha_of(e)
         a = a if last[x] >= m else ZERO
         inverse = np.divide(ONE, ONE - a)
         through = row[x] * inverse

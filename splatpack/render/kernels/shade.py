@@ -38,6 +38,27 @@ E3 = np.float32(0.16529355118586928)
 E4 = np.float32(0.03583289017270243)
 
 
+@kernel(float32(int64, float32, float32, float32), inline=True)
+def falloff(x: int, q0: Any, q1: Any, q2: Any) -> Any:
+    """exp(p) at column ``x`` of a tile: p = q0 + u (q1 + u q2), u from -7.5 to 7.5, held to [-5.6, 0]."""
+    u = np.float32(x) - EDGE
+    p = q0 + u * (q1 + u * q2)
+    t = p if p > LOWEST else LOWEST
+    t = (t if t < ZERO else ZERO) * SIXTEENTH
+    e = ONE + t * (ONE + t * (E2 + t * (E3 + t * E4)))
+    e = e * e
+    e = e * e
+    e = e * e
+    return e * e
+
+
+@kernel(float32(float32), inline=True)
+def alpha_of(e: Any) -> Any:
+    """Alpha of a falloff: at most 0.99, and nothing below 1/255."""
+    a = e if e < STRONGEST else STRONGEST
+    return a if e >= FAINT else ZERO
+
+
 @kernel(int64(rw(float32), float32, float32, float32, float32, float32, float32, float32), inline=True)
 def blend_row(row: NDArray[Any], q0: Any, q1: Any, q2: Any, r: Any, g: Any, b: Any, z: Any) -> int:
     """Blend one Gaussian into the 16 pixels at the front of ``row``: p = q0 + u (q1 + u q2), u from -7.5 to 7.5.
@@ -46,17 +67,7 @@ def blend_row(row: NDArray[Any], q0: Any, q1: Any, q2: Any, r: Any, g: Any, b: A
     keeps scalar code (measured: three times slower).
     """
     for x in range(TILE):
-        u = np.float32(x) - EDGE
-        p = q0 + u * (q1 + u * q2)
-        t = p if p > LOWEST else LOWEST
-        t = (t if t < ZERO else ZERO) * SIXTEENTH
-        e = ONE + t * (ONE + t * (E2 + t * (E3 + t * E4)))
-        e = e * e
-        e = e * e
-        e = e * e
-        e = e * e
-        a = e if e < STRONGEST else STRONGEST
-        a = a if e >= FAINT else ZERO
+        a = alpha_of(falloff(x, q0, q1, q2))
         through = row[x]
         w = a * (through if through >= FINISHED else ZERO)
         row[x] = through - w

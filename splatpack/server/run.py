@@ -23,7 +23,7 @@ from splatpack.server.sockets import listen, tls_context
 
 STOP = (signal.SIGTERM, signal.SIGINT)
 RESPAWN = 1.0
-"""Seconds that a worker must have lived to be started again when it dies."""
+"""Seconds at least between two starts of a worker, so that one which keeps dying does not keep a core busy."""
 
 Ready = Callable[[dict[str, Any]], None]
 
@@ -84,7 +84,8 @@ def _several(paths: Sequence[str], config: ServerConfig, ready: Ready) -> None:
             facts = [worker.wait_ready() for worker in workers]
             ready({**facts[0], "workers": config.workers})
             while not stop.wait(0.2):
-                workers = [worker.checked(paths, config) for worker in workers]
+                for worker in workers:
+                    worker.revive()
         finally:
             for worker in workers:
                 worker.process.terminate()
@@ -93,14 +94,18 @@ def _several(paths: Sequence[str], config: ServerConfig, ready: Ready) -> None:
 
 
 class _Worker:
-    """A child process that serves on the shared port."""
+    """A child process that serves on the shared port; another takes its place when it dies."""
 
     def __init__(self, paths: Sequence[str], config: ServerConfig) -> None:
+        self._told = json.dumps({"paths": list(paths), "config": config.as_dict()}) + "\n"
+        self._start()
+
+    def _start(self) -> None:
         self.born = time.monotonic()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "splatpack.server.run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        _pipe(self.process.stdin).write(json.dumps({"paths": list(paths), "config": config.as_dict()}) + "\n")
+        _pipe(self.process.stdin).write(self._told)
         _pipe(self.process.stdin).flush()
 
     def wait_ready(self) -> dict[str, Any]:
@@ -111,16 +116,13 @@ class _Worker:
             raise StorageError(facts["error"])
         return facts
 
-    def checked(self, paths: Sequence[str], config: ServerConfig) -> _Worker:
-        """Return this worker, or a new one when it died."""
-        if self.process.poll() is None:
-            return self
-        if time.monotonic() - self.born < RESPAWN:
-            raise StorageError(f"a worker ended with status {self.process.returncode} at once.")
+    def revive(self) -> None:
+        """Start a process in the place of one that died; one that never listens ends the server."""
+        if self.process.poll() is None or time.monotonic() - self.born < RESPAWN:
+            return
         self.end(0.0)
-        fresh = _Worker(paths, config)
-        fresh.wait_ready()
-        return fresh
+        self._start()
+        self.wait_ready()
 
     def end(self, timeout: float) -> None:
         """Wait for the process, and kill it when it stays."""

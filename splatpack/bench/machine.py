@@ -14,6 +14,9 @@ from splatpack.parallel import thread_count
 
 PACKAGES = ("numpy", "numba", "zstandard", "pillow")
 
+CALLERS = ("bench/", "cli/", "server/", "stream/", "edit/", "train/")
+"""Rooms that cannot change what a codec does."""
+
 
 def machine() -> dict[str, Any]:
     """Return the machine and the versions: cpu, cores, memory (bytes), load, system, python, splatpack, packages."""
@@ -38,16 +41,22 @@ def version(package: str) -> str | None:
 
 
 def sources(*rooms: str) -> str:
-    """Return a digest of the Python files of some folders of splatpack, or of all that can change what a codec does.
+    """Return a digest of the Python files of some parts of splatpack, or of all that can change what a codec does.
+
+    Parameters
+    ----------
+    rooms : str
+        Beginnings of paths below the package, such as ``scene/`` or ``formats/ply``; none stands for all rooms but
+        those that only call a codec.
 
     Results that were kept are good for as long as what made them is the same.
     """
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
-        room = path.relative_to(package).parts[0]
-        if room in rooms if rooms else room not in ("bench", "cli"):
-            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        name = path.relative_to(package).as_posix()
+        if name.startswith(rooms) if rooms else not name.startswith(CALLERS):
+            digest.update(name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

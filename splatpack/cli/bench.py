@@ -45,7 +45,7 @@ class Curve(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
-@click.argument("scenes", metavar="[SCENE|FOLDER]...", nargs=-1)
+@click.argument("scenes", metavar="[SCENE|FOLDER|NAME=PATTERN]...", nargs=-1)
 @click.option("--only", multiple=True, metavar="TEXT", help="Only codecs whose name holds this. Repeatable.")
 @click.option("--peers", "home", metavar="FOLDER", help="Where scripts/peers put the peers. Default: where it does.")
 @click.option("--curve", type=Curve(), help="Mean PSNR to ask for beside the presets, or off.")
@@ -86,9 +86,10 @@ def _run(
 ) -> None:
     """Measure splatpack along its curve, its lossless mode, lossless baselines, and every peer that is installed.
 
-    Each codec runs in a process of its own; times are medians of warm calls. Without a SCENE a small procedural one is
-    measured. A scene that was quantised gets noise inside its quantisation cells first. scripts/peers installs the
-    peers. ratio is splatpack's bytes over a codec's at the same mean PSNR, at worst: for the same worst view.
+    NAME=PATTERN is one scene in several files. Without a SCENE a small procedural one is measured. A scene that was
+    quantised gets noise inside its quantisation cells first. Each codec runs in a process of its own; times are
+    medians of warm calls. scripts/peers installs the peers. ratio is splatpack's bytes over a codec's at the same mean
+    PSNR, at worst: for the same worst view.
     """
     from splatpack.bench.peers import default_home
     from splatpack.bench.rd import How

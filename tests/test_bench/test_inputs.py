@@ -42,6 +42,19 @@ def test_quantised_scenes_become_float_and_say_so(folder: Path) -> None:
     assert np.array_equal(large.load().sh0, splatpack.read(folder / "large.ply").sh0)
 
 
+def test_a_scene_in_parts_is_one(folder: Path) -> None:
+    """Each part leaves the grid of its own file, and a pattern finds them in the order of their names."""
+    (one,) = inputs([f"whole={folder}/*.ply"])
+    whole = one.load()
+    assert one.name == "whole"
+    assert len(whole) == 900
+    assert one.facts == {"read_as": "ply", "dequantised": ["sh0"]}
+    assert np.array_equal(whole.means[400:], splatpack.read(folder / "large.ply").means)
+    for bad in (f"none={folder}/*.none", f"={folder}/*.ply"):
+        with pytest.raises(StorageError, match="no file matches"):
+            inputs([bad])
+
+
 def test_without_a_path(folder: Path) -> None:
     (one,) = inputs([])
     assert one.name == NAME

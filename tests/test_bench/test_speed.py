@@ -43,7 +43,7 @@ def test_machine_is_json() -> None:
 
 def test_digests_of_sources() -> None:
     assert sources() == sources()
-    assert len({sources(), sources("render"), sources("render", "scene")}) == 3
+    assert len({sources(), sources("render/"), sources("render/", "scene/"), sources("formats/ply")}) == 4
 
 
 def test_procedural_scene_is_seeded_and_clean() -> None:

@@ -256,7 +256,7 @@ def _search(
     before = time.perf_counter()
     if progress:
         progress("search", 0, 1)
-    weights = weigh(scene, how, threads)
+    weights = weigh(scene, replace(how, importance_views=2 * how.importance_views), threads)
     if isinstance(wanted, int):
         room = max(wanted - QUALITY_BYTES, 1)
         found = search_size(scene, weights, how, room, threads=threads, progress=progress)
@@ -266,7 +266,7 @@ def _search(
             )
     elif wanted is how.goal:
         found = search_goal(
-            scene, weights, how, wanted.raised(*PROMISE), tolerance=1.0, finest=how.q / REACH, threads=threads,
+            scene, weights, how, wanted.raised(*PROMISE), tolerance=0.6, least=how.q / REACH, threads=threads,
             progress=progress,
         )  # fmt: skip
     else:
@@ -330,7 +330,7 @@ def _keep_promise(report: WriteReport, wanted: Goal | int | None) -> None:
         )
 
 
-PROMISE = 0.4, 1.0
+PROMISE = 0.3, 0.6
 """What a search adds to the mean and the worst PSNR of a preset's goal, dB, since other views will judge."""
 
 MARGIN = 0.25

@@ -10,7 +10,7 @@ from PIL import Image
 
 from splatpack.errors import CorruptError, LimitError, SplatpackError, StorageError, UsageError
 from splatpack.limits import Limits
-from splatpack.scene import jsonvalues
+from splatpack.scene import jsonvalues, readcameras
 from splatpack.scene.cameras import Camera, look_at
 from splatpack.scene.readcameras import read_cameras, write_cameras
 

@@ -77,7 +77,7 @@ def convert_file(
     if not to_spk:
         wanted = target_format(target.name)
         if spz_version is not None and "version" not in wanted.settings:
-            raise UsageError(f"--spz-version: {target} is a {wanted.title} file, expected an .spz.")
+            raise UsageError(f"--spz-version: {target} is a {wanted.title} file, expected an .spz or a .glb.")
     elif output_frame is not None or spz_version is not None:
         raise UsageError(
             "--output-frame and --spz-version: a .spk says in which frame it is, they are for other files."

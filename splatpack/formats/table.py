@@ -117,7 +117,12 @@ FORMATS: dict[str, Format] = {
             limits="as SOG; reads the folder or its meta.json",
         ),
         Format("lod-meta", "PlayCanvas streamed SOG", (".json",)),
-        Format("gltf", "glTF", (".glb", ".gltf"), (b"glTF",)),
+        Format(
+            "gltf", "glTF", (".glb",), (b"glTF",), _module("gltf", "read_gltf"), _module("gltf", "write_gltf"),
+            settings=("version",), frames=("luf",),
+            limits="none: float32; KHR_gaussian_splatting in .glb and .gltf, with the draft of its SPZ compression; "
+            "writes .glb, with --spz-version an SPZ in it",
+        ),
         Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz"), (b"PXR-USDC", b"#usda")),
         Format("rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC")),
         Format(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -115,12 +116,7 @@ class Lens:
 
     def reach(self) -> float:
         """Return the radius on the plane at z = 1 up to which the radial part grows: beyond, a picture would fold."""
-        if self.straight:
-            return math.inf
-        r = np.linspace(0.0, _WIDEST, _SAMPLES)
-        with np.errstate(all="ignore"):
-            grows = np.diff(self._image_radius(r)) > 0
-        return _WIDEST if grows.all() else float(r[int(np.argmin(grows))])
+        return _reach(self)
 
     def _image_radius(self, r: Floats) -> Floats:
         """Return where the radial part alone puts the radius ``r``."""
@@ -152,3 +148,13 @@ class Lens:
         wanted = np.hypot(u, v)
         factor = np.interp(wanted, image, r) / np.maximum(wanted, 1e-12)
         return u * factor, v * factor
+
+
+@lru_cache(maxsize=1024)
+def _reach(lens: Lens) -> float:
+    if lens.straight:
+        return math.inf
+    r = np.linspace(0.0, _WIDEST, _SAMPLES)
+    with np.errstate(all="ignore"):
+        grows = np.diff(lens._image_radius(r)) > 0
+    return _WIDEST if grows.all() else float(r[int(np.argmin(grows))])

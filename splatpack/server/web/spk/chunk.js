@@ -82,11 +82,18 @@ export function decodeChunk(data, chunk, scene, options = {}) {
     columns.end();
   }
   found.shN ??= new Float32Array(0);
-  for (const name of ATTRIBUTES) check(found[name].every(Number.isFinite), `${name}: a value that is not finite`);
+  for (const name of ATTRIBUTES) check(allFinite(found[name]), `${name}: a value that is not finite`);
   const { means, scales, quats, opacities, sh0, shN } = found;
   const gaussians = { n, means, scales, quats, opacities, sh0, shN, degree: profile.degree, extras };
   checkBounds(gaussians, chunk, profile.splat?.attributes.includes("means") ? profile.splat.lattice[3] : 0);
   return gaussians;
+}
+
+/** Whether no value is infinite or no number. @param {Float32Array} values */
+function allFinite(values) {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i] * 0; // 0 for what is finite, else NaN
+  return sum === 0;
 }
 
 /** Box and reach hold the Gaussians, up to the tolerance of a decoder (format.md, section 5.1). */
@@ -95,11 +102,12 @@ function checkBounds(/** @type {Gaussians} */ g, /** @type {Chunk} */ chunk, /**
     const slack = 1e-6 * Math.max(Math.abs(chunk.low[k]), Math.abs(chunk.high[k])) + 1e-6 * cell;
     const low = chunk.low[k] - slack;
     const high = chunk.high[k] + slack;
-    for (let i = k; i < g.means.length; i += 3) {
-      check(g.means[i] >= low && g.means[i] <= high, `chunk at ${chunk.offset}: a centre out of its box`);
-    }
+    let inside = true;
+    for (let i = k; i < g.means.length; i += 3) inside &&= g.means[i] >= low && g.means[i] <= high;
+    check(inside, `chunk at ${chunk.offset}: a centre out of its box`);
   }
-  const largest = g.scales.reduce((most, x) => Math.max(most, x), -Infinity);
+  let largest = -Infinity;
+  for (let i = 0; i < g.scales.length; i++) if (g.scales[i] > largest) largest = g.scales[i];
   const reach = Math.min(3 * Math.exp(Math.min(largest, 100)), LARGEST_F32);
   check(chunk.reach >= reach * (1 - 1e-4), `chunk at ${chunk.offset}: a Gaussian reaches farther than it says`);
 }

@@ -3,9 +3,9 @@
 import { check } from "./errors.js";
 
 const COLOUR_SYMBOL = 32767;
-const R3 = Math.sqrt(3);
-const R2 = Math.sqrt(2);
-const R6 = Math.sqrt(6);
+const R3 = 1 / Math.sqrt(3);
+const R2 = 1 / Math.sqrt(2);
+const R6 = 1 / Math.sqrt(6);
 
 /** Red, green and blue of luma and two chromas. */
 export function toRgb(
@@ -15,9 +15,9 @@ export function toRgb(
   /** @type {Float32Array} */ out,
   /** @type {number} */ at,
 ) {
-  const y = luma / R3;
-  const u = first / R2;
-  const v = second / R6;
+  const y = luma * R3;
+  const u = first * R2;
+  const v = second * R6;
   out[at] = y + u + v;
   out[at + 1] = y - 2 * v;
   out[at + 2] = y - u + v;

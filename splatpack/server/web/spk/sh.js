@@ -32,11 +32,24 @@ export function decodeSh(data, degree, steps, classes, model) {
     decodeBand(stream, band, count, rows.subarray(0, size), classes, symbols);
   }
   stream.end();
-  const out = new Float32Array(n * count * 3);
-  for (let i = 0, at = 0; i < n; i++) {
+  return colours(symbols, count, steps, classes);
+}
+
+/** Luma and chromas to red, green and blue; symbols that are zero, as most are, cost nothing. */
+function colours(
+  /** @type {Int16Array} */ symbols,
+  /** @type {number} */ count,
+  /** @type {number[]} */ steps,
+  /** @type {Int32Array} */ classes,
+) {
+  const out = new Float32Array(symbols.length);
+  for (let i = 0, at = 0; i < classes.length; i++) {
     const step = steps[classes[i]] / Q20;
     for (let k = 0; k < count; k++, at += 3) {
-      toRgb(symbols[at] * step, symbols[at + 1] * step, symbols[at + 2] * step, out, at);
+      const luma = symbols[at];
+      const first = symbols[at + 1];
+      const second = symbols[at + 2];
+      if (luma | first | second) toRgb(luma * step, first * step, second * step, out, at);
     }
   }
   return out;

@@ -32,6 +32,7 @@ export class TokenStream {
     this.bit = 0;
     /** Where the table of each value of the next plane begins: callers fill it. */
     this.base = new Int32Array(0);
+    this.kept = new Uint8Array(0);
   }
 
   /**
@@ -52,6 +53,12 @@ export class TokenStream {
   room(n) {
     if (this.base.length < n) this.base = new Int32Array(n);
     return this.base;
+  }
+
+  /** Room for n tokens. @param {number} n */
+  scratch(n) {
+    if (this.kept.length < n) this.kept = new Uint8Array(n);
+    return this.kept;
   }
 
   /**
@@ -86,21 +93,22 @@ export class TokenStream {
    * @param {number} most the largest that is allowed, below 2^31
    */
   values(n, most) {
-    const tokens = new Uint8Array(n);
+    const tokens = this.scratch(n);
     this.tokens(n, tokens);
     const out = new Int32Array(n);
     const largest = Math.floor(Math.log2(most));
+    let greatest = 0;
     for (let i = 0; i < n; i++) {
-      const token = tokens[i];
-      if (token < 32) {
-        out[i] = token;
-        continue;
+      let value = tokens[i];
+      if (value >= 32) {
+        const e = ((value - 32) >> 2) + 5;
+        check(e <= largest, "token stream: a token out of range");
+        value = ((4 | (value & 3)) << (e - 2)) | this.bits(e - 2);
       }
-      const e = ((token - 32) >> 2) + 5;
-      check(e <= largest, "token stream: a token out of range");
-      out[i] = ((4 | ((token - 32) & 3)) << (e - 2)) | this.bits(e - 2);
+      if (value > greatest) greatest = value;
+      out[i] = value;
     }
-    check(out.every((value) => value <= most), "token stream: a value out of range");
+    check(greatest <= most, "token stream: a value out of range");
     return out;
   }
 
@@ -111,7 +119,7 @@ export class TokenStream {
    * @param {number} bits that a value may have
    */
   wideValues(n, bits = 57) {
-    const tokens = new Uint8Array(n);
+    const tokens = this.scratch(n);
     this.tokens(n, tokens);
     const low = new Int32Array(n);
     const high = new Int32Array(n);
@@ -123,7 +131,7 @@ export class TokenStream {
       }
       const width = ((token - 32) >> 2) + 3;
       check(width < bits - 2, "token stream: a token out of range");
-      const top = 4 | ((token - 32) & 3);
+      const top = 4 | (token & 3);
       if (width >= 30) {
         low[i] = this.bits(30);
         high[i] = top * 2 ** (width - 30) + this.bits(width - 30);

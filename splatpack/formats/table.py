@@ -36,6 +36,8 @@ class Format:
         The frames that such files are in; the first is the one that the writer turns a scene to if it is in none.
     moving : bool
         A file is a moving scene: its reader also takes ``time``.
+    levels : bool
+        A file has levels of detail: its reader also takes ``level``.
     sh_degree : int
         Highest SH degree that a file can hold.
     antialiased, surfels, extras : bool
@@ -54,6 +56,7 @@ class Format:
     folder: bool = False
     frames: tuple[str, ...] = ("rdf",)
     moving: bool = False
+    levels: bool = False
     sh_degree: int = 3
     antialiased: bool = False
     surfels: bool = False
@@ -116,7 +119,13 @@ FORMATS: dict[str, Format] = {
             _module("sog", "write_sog_folder"), settings=("palette", "progress"), folder=True, antialiased=True,
             limits="as SOG; reads the folder or its meta.json",
         ),
-        Format("lod-meta", "PlayCanvas streamed SOG", (".json",)),
+        Format(
+            "lod-meta", "PlayCanvas streamed SOG", (), (), _module("streamedsog", "read_streamed_sog"),
+            _module("streamedsog", "write_streamed_sog"), settings=("levels", "palette", "chunk", "progress"),
+            folder=True, levels=True, antialiased=True,
+            limits="as SOG; reads the folder or its lod-meta.json, one level (--level) of it; writes levels that are "
+            "made by merging neighbours",
+        ),
         Format(
             "gltf", "glTF", (".glb",), (b"glTF",), _module("gltf", "read_gltf"), _module("gltf", "write_gltf"),
             settings=("version",), frames=("luf",),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +34,9 @@ _SIDEWAYS = (5, 6, 7, 8)
 _DAMAGE = (OSError, ValueError, SyntaxError, RuntimeError, KeyError, IndexError, TypeError, EOFError, AttributeError)
 _WORKING_BYTES = 40
 """Bytes a pixel that decoding and developing a picture take at most."""
+
+_QUIET = threading.Lock()
+"""Filters of warnings belong to the whole process."""
 
 Colour = tuple[float, float, float]
 
@@ -62,20 +68,45 @@ def look(path: Path, limits: Limits) -> Header:
         Decoding it would take more than the limits allow.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                width, height = image.size
-                found = image.getexif().get(_ORIENTATION, 1)
-                transparent = "A" in image.getbands() or "transparency" in image.info
-        stored = path.stat().st_size
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise LimitError(f"{path}: {error} Scale the photo down first.") from None
+        with _opened(path) as image:
+            width, height = image.size
+            limits.start(path.stat().st_size).debit(width * height * _WORKING_BYTES, f"{path}: {width}x{height} pixels")
+            transparent = "A" in image.getbands() or "transparency" in image.info
+            return Header(width, height, _orientation(image), transparent)
+    except SplatpackError:
+        raise
     except _DAMAGE as error:
         raise _unreadable(path, error) from None
-    limits.start(stored).debit(width * height * _WORKING_BYTES, f"{path}: a picture of {width}x{height}")
-    return Header(width, height, found if isinstance(found, int) and found in _TURNS else 1, transparent)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open a picture without decoding it, and without Pillow's remarks on its metadata.
+
+    Raises
+    ------
+    LimitError
+        It has more pixels than Pillow takes for a picture (89 million).
+    """
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(path, formats=FORMATS)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise LimitError(f"{path}: {error} Scale the photo down first.") from None
+    with image:
+        yield image
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8. Pillow decodes a whole PNG to look for one: only what lies ahead counts."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    with _QUIET, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = image.getexif().get(_ORIENTATION, 1)
+    return found if isinstance(found, int) and found in _TURNS else 1
 
 
 def decode(path: Path, header: Header, background: Colour, *, turn: bool) -> Picture:
@@ -127,7 +158,7 @@ def decode_mask(path: Path, header: Header, size: tuple[int, int], *, turn: bool
 def _rows(path: Path, header: Header, *, turn: bool, alpha: bool) -> Packed:
     """Return the pixels as uint16 (H, W, 3 or 4)."""
     try:
-        with Image.open(path, formats=FORMATS) as opened:
+        with _opened(path) as opened:
             if opened.size != (header.width, header.height):
                 raise CorruptError(f"{path}: the file changed while it was read.")
             image: Image.Image = opened

@@ -1,4 +1,6 @@
-"""gsplat's PngCompression: a folder of images, a ``meta.json``, and a palette of SH: reading.
+"""gsplat's PngCompression, a folder of images, a ``meta.json``, and a palette of SH: reading.
+
+Writing is in ``pngcompressionwrite``.
 
 Layout: ``nerfstudio-project/gsplat``, ``compression/png_compression.py`` (Apache-2.0). Every attribute is spread
 linearly between a minimum and a maximum per channel; positions, in 16 bits, are ``sign(x) * log(1 + |x|)``.
@@ -24,9 +26,12 @@ from splatpack.errors import CorruptError, TruncatedError, UnsupportedError
 from splatpack.formats.blocks import empty_scene_arrays, row_bytes
 from splatpack.formats.detect import FOLDER_FILE
 from splatpack.formats.files import open_regular
+from splatpack.formats.pngcompressionwrite import write_png_compression
 from splatpack.limits import Limits
 from splatpack.scene.gaussians import SH_COEFFICIENTS, FloatArray, Gaussians
 from splatpack.scene.validate import normalise_quats
+
+__all__ = ["read_png_compression", "write_png_compression"]
 
 MAX_META = 1 << 20
 MAX_PALETTE = 1 << 16

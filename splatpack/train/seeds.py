@@ -15,6 +15,7 @@ from splatpack.parallel import ordered_map
 from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import C0, Gaussians
 from splatpack.train.kernels.neighbours import mean_distance, nearest_in_order
+from splatpack.train.views import View
 
 Float32 = NDArray[np.float32]
 
@@ -124,14 +125,14 @@ def depth_range(cameras: Sequence[Camera]) -> list[tuple[float, float]]:
     return ranges
 
 
-def in_frusta(cameras: Sequence[Camera], pictures: Sequence[Float32], count: int, rng: np.random.Generator) -> Seeds:
+def in_frusta(views: Sequence[View], count: int, rng: np.random.Generator) -> Seeds:
     """Return points at random pixels of random cameras, evenly in inverse depth, in the colours that are seen there."""
-    ranges = np.array(depth_range(cameras))
-    which = rng.integers(0, len(cameras), count)
+    ranges = np.array(depth_range([view.camera for view in views]))
+    which = rng.integers(0, len(views), count)
     spots, inverse = rng.random((count, 2)), rng.random(count)
     points, colors, sizes = np.empty((count, 3)), np.empty((count, 3), np.float32), np.empty(count)
-    for k, (camera, picture) in enumerate(zip(cameras, pictures, strict=True)):
-        rows = np.flatnonzero(which == k)
+    for k, view in enumerate(views):
+        rows, camera, picture = np.flatnonzero(which == k), view.camera, view.pixels
         near, far = ranges[k]
         depth = 1.0 / (1.0 / far + inverse[rows] * (1.0 / near - 1.0 / far))
         u, v = spots[rows, 0] * camera.width, spots[rows, 1] * camera.height

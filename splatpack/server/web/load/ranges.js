@@ -69,16 +69,12 @@ export class RangeLoader {
     const { scheduler, mirror, view } = this;
     if (!scheduler || !mirror || !view) return;
     if (!scheduler.view) scheduler.look(view);
-    while (this.running < this.source.parallel) {
+    while (this.left > 0 && this.running < this.source.parallel) {
       const item = scheduler.next();
       if (item === null) break;
       const chunk = /** @type {import("../spk/pages.js").Chunk} */ (mirror.chunks[item]);
-      if (chunk.count > this.left) {
-        this.left = 0;
-        this.sink.full();
-        break;
-      }
       this.left -= chunk.count;
+      if (this.left < 0) break;
       this.fetch(item, chunk);
     }
     if (this.running === 0 && !this.paging) this.sink.idle();

@@ -1,6 +1,6 @@
 /** What loaders tell: scenes, chunks and troubles, decoded and handed on to the page. */
 
-import { checkChunk, decodeChunk } from "../spk/chunk.js";
+import { decodeChunk } from "../spk/chunk.js";
 import { drawn } from "../spk/tree.js";
 import { packGeometry, packSh } from "./pack.js";
 import { stageOfBoxes, stageOfGaussians } from "./stage.js";
@@ -17,15 +17,20 @@ const FEW = 8;
 
 /** Decodes what arrives, keeps account of what is drawn, and tells the page. */
 export class Sink {
-  /** @param {Post} post */
-  constructor(post) {
+  /**
+   * @param {Post} post
+   * @param {number} budget Gaussians that may be loaded
+   */
+  constructor(post, budget) {
     this.post = post;
+    this.budget = budget;
     /** @type {import("../stream/mirror.js").Mirror | null} */
     this.mirror = null;
     /** Chunks that the page has. @type {Set<number>} */
     this.ready = new Set();
     this.bytes = 0;
-    this.state = "streaming";
+    this.gaussians = 0;
+    this.broken = false;
     /** @type {{means: Float32Array, opacities: Float32Array, scales: Float32Array}[] | null} */
     this.samples = [];
   }
@@ -36,12 +41,12 @@ export class Sink {
     this.ready.clear();
     this.bytes = mirror.prefix.length;
     this.samples = [];
-    this.state = "streaming";
+    this.gaussians = 0;
     const { n, degree, frame, flags, header } = mirror.scene;
     const boxes = mirror.scene.chunks ?? mirror.leaves;
     const facts = { n, degree, frame, antialiased: flags.includes("antialiased"), bytes: header.length };
     this.post({ type: "scene", ...facts, chunks: mirror.chunks.length, stage: stageOfBoxes(boxes) });
-    this.progress();
+    this.progress("streaming");
   }
 
   /** A chunk that matches its hash. @param {number} item @param {Uint8Array} data */
@@ -50,8 +55,8 @@ export class Sink {
     const chunk = mirror?.chunks[item];
     if (!mirror || !chunk) return;
     this.bytes += data.length;
+    this.gaussians += chunk.count;
     try {
-      checkChunk(data, chunk);
       const g = decodeChunk(data, chunk, mirror.scene);
       this.frame(item, g);
       const geometry = packGeometry(g);
@@ -64,7 +69,7 @@ export class Sink {
     } catch (error) {
       this.failed(error, false);
     }
-    this.progress();
+    this.progress("streaming");
   }
 
   /**
@@ -84,36 +89,31 @@ export class Sink {
     this.samples = null;
   }
 
-  /** Nothing is left for the view. */
+  /** Nothing is left for the view, or nothing that the budget allows. */
   idle() {
-    if (this.state === "error") return;
-    this.state = "idle";
-    this.progress();
-  }
-
-  /** The budget of Gaussians is used up. */
-  full() {
-    this.post({ type: "full" });
+    const missing = (this.mirror?.chunks ?? []).filter((chunk, i) => chunk && !this.ready.has(i));
+    const next = missing.reduce((most, chunk) => Math.max(most, chunk?.count ?? 0), 0);
+    if (next > 0 && this.gaussians + next > this.budget) this.post({ type: "full", budget: this.budget });
+    this.progress("idle");
   }
 
   /** The connection is lost, another is coming. */
   waiting() {
-    this.state = "waiting";
-    this.progress();
+    this.progress("waiting");
   }
 
   /** Something cannot be had. @param {any} error @param {boolean} fatal whether nothing more will come */
   failed(error, fatal) {
-    if (fatal) this.state = "error";
-    const code = error?.code ?? "internal";
+    this.broken ||= fatal;
+    const code = error?.code ?? (error?.name === "ProtocolError" ? "protocol" : "internal");
     this.post({ type: "failed", code: String(code), message: String(error?.message ?? error), fatal });
   }
 
-  progress() {
-    const { bytes, state, ready, mirror } = this;
-    const have = ready.size;
-    const complete = mirror !== null && have === mirror.chunks.length;
-    this.post({ type: "progress", bytes, have, state: complete && state === "streaming" ? "idle" : state, complete });
-    if (state === "waiting" || state === "idle") this.state = "streaming";
+  /** @param {"streaming" | "idle" | "waiting"} state */
+  progress(state) {
+    if (this.broken) return;
+    const { bytes, ready, mirror } = this;
+    const complete = mirror !== null && ready.size === mirror.chunks.length;
+    this.post({ type: "progress", bytes, have: ready.size, state: complete ? "idle" : state, complete });
   }
 }

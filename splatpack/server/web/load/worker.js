@@ -22,13 +22,12 @@ import { BytesSource, HttpSource } from "./sources.js";
  * @param {{postMessage: Function, onmessage: any}} port the worker's global scope
  */
 export function load(port) {
-  const sink = new Sink((message, transfer = []) => port.postMessage(message, transfer));
   /** @type {RangeLoader | SocketLoader | null} */
   let loader = null;
   port.onmessage = (/** @type {{data: any}} */ { data }) => {
     if (data.type === "view") loader?.look(data.view);
     if (data.type !== "open") return;
-    loader?.close();
+    const sink = new Sink((message, transfer = []) => port.postMessage(message, transfer), data.budget);
     try {
       loader = open(data, sink);
       loader.start();

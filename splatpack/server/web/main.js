@@ -12,7 +12,7 @@ async function bytes(path) {
 /** @param {string} path */
 const worker = (path) => () => new Worker(new URL(path, import.meta.url), { type: "module" });
 
-open(document, async ({ scene, src, token, background, ...rest }) => {
+open(document, async ({ scene, src, token, background, bare, ...rest }) => {
   const [defaults, dictionary] = await Promise.all([bytes("defaults.txt"), bytes("metadata.dict")]);
   const url = new URL("/", location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -21,5 +21,5 @@ open(document, async ({ scene, src, token, background, ...rest }) => {
     : { kind: /** @type {const} */ ("http"), url: new URL(src, location.href).href };
   const name = scene || (src ?? "").replace(/^.*\//, "").replace(/\.spk$/, "") || "scene";
   const workers = { load: worker("load.worker.js"), sort: worker("sort.worker.js") };
-  return { name, background, viewer: { source, defaults, dictionary, workers, ...rest } };
+  return { name, background, bare, viewer: { source, defaults, dictionary, workers, ...rest } };
 });

@@ -9,6 +9,8 @@ const AXES = {
 };
 /** Of the shorter side of the picture, radians. */
 const FIELD = (50 * Math.PI) / 180;
+/** How much farther away than the stage says one begins: buttons lie over the edges. */
+const ROOM = 1.25;
 const WIDEST = (100 * Math.PI) / 180;
 const STEEPEST = Math.PI / 2 - 0.01;
 
@@ -42,7 +44,7 @@ export class Pose {
   /** Look at the scene from in front of it, from a little above. @param {import("../load/stage.js").Stage} stage */
   home({ centre, distance }) {
     this.target = [...centre];
-    this.distance = distance;
+    this.distance = ROOM * distance;
     this.size = distance;
     this.yaw = 0;
     this.pitch = (-15 * Math.PI) / 180;

@@ -19,7 +19,7 @@ function count(n) {
 }
 
 /**
- * Settings of an address: `?scene=`, `?src=`, `?tau=`, `?budget=`, `?background=`; `#at=`, `#token=`.
+ * Settings of an address: `?scene=`, `?src=`, `?tau=`, `?budget=`, `?background=`, `?ui=`; `#at=`, `#token=`.
  *
  * @param {{search: string, hash: string}} where
  */
@@ -36,6 +36,7 @@ export function settings({ search, hash }) {
     tau: number("tau", 1),
     budget: number("budget", matchMedia("(pointer: coarse)").matches ? BUDGETS.coarse : BUDGETS.fine),
     background: query.get("background"),
+    bare: query.get("ui") === "off",
     pose: secret.get("at") ?? "",
     token: secret.get("token") ?? "",
   };
@@ -45,9 +46,13 @@ export function settings({ search, hash }) {
 export class Page {
   /**
    * @param {Document} document
-   * @param {{name: string, viewer: Omit<import("./viewer.js").Options, "background">, background: string | null}} options
+   * @param {object} options
+   * @param {string} options.name
+   * @param {Omit<import("./viewer.js").Options, "background">} options.viewer
+   * @param {string | null} options.background `black`, `white`, or what the browser prefers
+   * @param {boolean} options.bare whether nothing but the scene is shown
    */
-  constructor(document, { name, viewer, background }) {
+  constructor(document, { name, viewer, background, bare }) {
     this.root = document.documentElement;
     this.find = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
     this.name = name;
@@ -56,6 +61,7 @@ export class Page {
     this.drawn = 0;
     const dark = background ? background !== "white" : !matchMedia("(prefers-color-scheme: light)").matches;
     this.find("name").textContent = name;
+    this.root.classList.toggle("bare", bare);
     document.title = `${name} – splatpack`;
     this.say("Loading…");
     const canvas = /** @type {HTMLCanvasElement} */ (this.find("view"));

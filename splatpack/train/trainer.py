@@ -3,67 +3,37 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splatpack.fit.adam import Adam
+from splatpack.errors import StorageError, UsageError
+from splatpack.limits import Limits
 from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import ATTRIBUTES, SH_COEFFICIENTS, Gaussians
 from splatpack.train import schedule
 from splatpack.train.backend import Backend, backend
+from splatpack.train.checkpoint import identity, load, save
 from splatpack.train.data.dataset import Dataset
-from splatpack.train.density import Density
 from splatpack.train.evaluate import Quality, quality, shown
-from splatpack.train.exposure import Exposures
-from splatpack.train.mcmc import Mcmc
+from splatpack.train.interrupt import postponed
 from splatpack.train.normal import NEAR, Normalisation
 from splatpack.train.pull import Pull, pull, regularise
 from splatpack.train.record import Point, TrainResult
 from splatpack.train.seeds import Seeds
 from splatpack.train.settings import TrainSettings
 from splatpack.train.start import seeds_of
-from splatpack.train.strategy import Strategy
+from splatpack.train.state import State
 from splatpack.train.views import View, Views
 
-SMOOTH = 0.98
-"""Share of the running means of loss and squared error that a step keeps."""
 POINTS = 200
 """Points of the curves of a run, about."""
-
-
-@dataclass
-class State:
-    """What a run is made of between two steps; a checkpoint keeps all of it.
-
-    Attributes
-    ----------
-    adam : Adam
-        The scene, in training coordinates, and the averages of its gradients.
-    strategy : Strategy
-    exposures : Exposures or None
-    iteration : int
-        Steps taken.
-    seconds : float
-        Spent on them.
-    loss, error : float
-        Running means of the loss and of the squared error.
-    history : list of Point
-    """
-
-    adam: Adam
-    strategy: Strategy
-    exposures: Exposures | None
-    iteration: int = 0
-    seconds: float = 0.0
-    loss: float = math.nan
-    error: float = math.nan
-    history: list[Point] = field(default_factory=list)
 
 
 class Trainer:
@@ -75,6 +45,8 @@ class Trainer:
     settings : TrainSettings
     seeds : Seeds or Gaussians, optional
         Points or a scene to begin with, in the coordinates of the data set, instead of what ``settings.init`` says.
+    state : State, optional
+        Where to go on (:meth:`resumed`); ``seeds`` then have no say.
 
     Attributes
     ----------
@@ -90,17 +62,50 @@ class Trainer:
         The backend is not available.
     """
 
-    def __init__(self, dataset: Dataset, settings: TrainSettings, *, seeds: Seeds | Gaussians | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: TrainSettings,
+        *,
+        seeds: Seeds | Gaussians | None = None,
+        state: State | None = None,
+    ) -> None:
         self.dataset, self.settings = dataset, settings
         self.space = Normalisation.of([photo.camera for photo in dataset.train])
         self.backend: Backend = backend(settings.backend, settings.threads)
         self.views = Views(dataset.train, [self.space.camera(photo.camera) for photo in dataset.train])
         self.held_out = Views(dataset.test, [self.space.camera(photo.camera) for photo in dataset.test])
         self.background = dataset.background or (0.0, 0.0, 0.0)
-        scene = self._first_scene(seeds)
-        strategy = Mcmc(settings) if settings.strategy == "mcmc" else Density(settings, len(scene))
-        exposures = Exposures(len(dataset.train)) if settings.exposure else None
-        self.state = State(Adam(scene, schedule.rates(settings, 0.0)), strategy, exposures)
+        self.state = state or State.first(self._first_scene(seeds), len(dataset.train), settings)
+
+    @classmethod
+    def resumed(cls, dataset: Dataset, path: str | os.PathLike[str], limits: Limits | None = None) -> Trainer:
+        """Return a trainer that goes on where a checkpoint was written, with the settings of then.
+
+        Raises
+        ------
+        UsageError
+            The checkpoint is of other photos or cameras.
+        StorageError, CorruptError, TruncatedError, ChecksumError, UnsupportedError, LimitError
+            As :func:`splatpack.train.checkpoint.load`.
+        """
+        found = load(path, limits)
+        if found.photos != identity(dataset.train):
+            raise UsageError(
+                f"{path}: a run on other photos or cameras than those of {dataset.name}. Resume with the same data, "
+                "split and size of photos, or begin a new run."
+            )
+        return cls(dataset, found.settings, state=State.restored(found, len(dataset.train)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint.
+
+        Raises
+        ------
+        StorageError
+            The file system refused. An older checkpoint is untouched, and so is the run: it can go on.
+        """
+        save(path, self.state.checkpoint(self.settings, identity(self.dataset.train)))
 
     def _first_scene(self, seeds: Seeds | Gaussians | None) -> Gaussians:
         settings = self.settings
@@ -145,7 +150,13 @@ class Trainer:
         return quality(self.state.adam.scene, views, self.background, NEAR, exposure=exposure, threads=threads)
 
     def run(
-        self, *, progress: Callable[[Point], None] | None = None, until: Callable[[int], bool] | None = None
+        self,
+        *,
+        progress: Callable[[Point], None] | None = None,
+        until: Callable[[int], bool] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        every: int = 500,
+        warn: Callable[[StorageError], None] | None = None,
     ) -> TrainResult:
         """Train to the end.
 
@@ -156,17 +167,49 @@ class Trainer:
         until : callable, optional
             Asked before each step, with the count of steps taken; True ends the run. It can be taken up again by
             another call, or from a checkpoint.
+        checkpoint : path, optional
+            Where the state is written every so many steps, and when the run ends before its time.
+        every : int
+            Steps between two checkpoints.
+        warn : callable, optional
+            Gets the error when a checkpoint cannot be written; the run goes on and tries again at the next one. Without
+            it the error is raised. The state is whole either way: :meth:`run` can be called again.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Ctrl-C was pressed: the step was finished and, where there is a path, a checkpoint written.
+        StorageError
+            A checkpoint cannot be written, and there is no ``warn``; or none could when the run was broken off.
         """
+        with postponed() as pressed:
+            while self.share < 1.0 and not pressed() and not (until is not None and until(self.state.iteration)):
+                point = self._timed_step()
+                if progress is not None:
+                    progress(point)
+                if checkpoint is not None and self.state.iteration % every == 0:
+                    self._try_to_save(checkpoint, warn)
+            complete = self.share >= 1.0
+            if checkpoint is not None and not complete:
+                self.save(checkpoint)
+            if pressed():
+                raise KeyboardInterrupt
         state = self.state
-        while self.share < 1.0 and not (until is not None and until(state.iteration)):
-            start, before = time.perf_counter(), self.share
-            self._step(before)
-            state.seconds += time.perf_counter() - start
-            point = self._remember(before)
-            if progress is not None:
-                progress(point)
-        test = self.evaluate()
-        return TrainResult(self.scene, state.iteration, state.seconds, list(state.history), test, self.share >= 1.0)
+        return TrainResult(self.scene, state.iteration, state.seconds, list(state.history), self.evaluate(), complete)
+
+    def _try_to_save(self, path: str | os.PathLike[str], warn: Callable[[StorageError], None] | None) -> None:
+        try:
+            self.save(path)
+        except StorageError as error:
+            if warn is None:
+                raise
+            warn(error)
+
+    def _timed_step(self) -> Point:
+        start, before = time.perf_counter(), self.share
+        self._step(before)
+        self.state.seconds += time.perf_counter() - start
+        return self._remember(before)
 
     def _step(self, share: float) -> None:
         settings, state = self.settings, self.state
@@ -176,7 +219,7 @@ class Trainer:
         found = self._pull(share)
         regularise(found.gradients, state.adam.scene, settings)
         state.adam.step(found.gradients, chosen=found.seen, threads=settings.threads)
-        self._average(found)
+        state.average(found.loss, found.error)
         state.iteration += 1
         step, seed = state.iteration, settings.seed
         state.strategy.shake(state.adam.scene, share, rates["means"], schedule.generator(seed, schedule.NOISE, step))
@@ -210,13 +253,6 @@ class Trainer:
             wide = np.zeros((n, SH_COEFFICIENTS[degree], 3), np.float32)
             wide[:, : old.shape[1]] = old
             self.state.adam.replant(replace(scene, shN=wide), np.arange(n))
-
-    def _average(self, found: Pull) -> None:
-        state = self.state
-        keep = min(SMOOTH, state.iteration / (state.iteration + 1))
-        first = state.iteration == 0
-        state.loss = found.loss if first else keep * state.loss + (1 - keep) * found.loss
-        state.error = found.error if first else keep * state.error + (1 - keep) * found.error
 
     def _remember(self, before: float) -> Point:
         """Return where the run is; keep it where a new point of the curves is due."""

@@ -120,16 +120,16 @@ def _spread(
     low, high = (end.astype(np.float64) for end in (values.min(axis=0), values.max(axis=0)))
     meta[name] = {"shape": list(shape), "dtype": "float32", "mins": low.tolist(), "maxs": high.tolist()}
     span = np.where(high > low, high - low, 1)
-    return np.rint((values - low) * (top / span)).astype(np.uint16)
+    return np.asarray(np.rint((values - low) * (top / span)), np.uint16)
 
 
-def _save(path: Path, levels: NDArray[np.uint16], side: int) -> None:
+def _save(path: Path, levels: NDArray[Any], side: int) -> None:
     pixels = levels.astype(np.uint8).reshape(side, side, -1)
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(path, "PNG")
 
 
 def _palette(shn: FloatArray, weight: FloatArray, count: int, meta: dict[str, Any], progress: Progress | None) -> bytes:
-    """Return an ``.npz`` of centroids in 6 bits, and of the one of each Gaussian; the ends of the range go to ``meta``."""
+    """Return an ``.npz`` of centroids in 6 bits and of the one of each Gaussian; ``meta`` takes the range."""
     fitted = fit_palette(shn, weight, count, progress=progress)
     low, high = float(fitted.centres.min()), float(fitted.centres.max())
     top = (1 << SH_BITS) - 1

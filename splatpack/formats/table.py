@@ -109,8 +109,8 @@ FORMATS: dict[str, Format] = {
         Format(
             "png-compression", "gsplat PngCompression", (), (), _module("pngcompression", "read_png_compression"),
             _module("pngcompression", "write_png_compression"), settings=("palette", "progress"), folder=True,
-            limits="positions 16 bits of the logarithm, all else 8 bits between the ends of the scene, SH in a palette of "
-            "6 bits; a square number of Gaussians, in Morton order; reads the folder or its meta.json",
+            limits="positions 16 bits of the logarithm, all else 8 bits between the ends of the scene, SH in a palette "
+            "of 6 bits; a square number of Gaussians, in Morton order; reads the folder or its meta.json",
         ),
         Format(
             "sog", "PlayCanvas SOG", (".sog",), (), _module("sog", "read_sog"), _module("sog", "write_sog"),

@@ -20,7 +20,7 @@ LEAST_SIDE = 16
 """The smallest side that can be trained on, pixels: the loss looks through windows of 11."""
 
 _EDGE = 65
-_STRIP = 1 << 18
+_STRIP = 1 << 15
 
 
 def pinhole(lens: Lens, viewmat: NDArray[np.float64], downscale: int, name: str = "") -> Camera:

@@ -148,7 +148,11 @@ FORMATS: dict[str, Format] = {
         ),
         Format("4dgs", "4DGS container", (".4dgs",), (b"\x894DGS1\r\n",)),
         Format("splat4d", "splat4d", (".splat4d",), (b"SP4D",)),
-        Format("checkpoint", "PyTorch checkpoint", (".pt", ".pth", ".ckpt")),
+        Format(
+            "checkpoint", "checkpoint of gsplat, splatfacto or Inria", (".pt", ".pth", ".ckpt"), (),
+            _module("checkpoint", "read_checkpoint"), frames=("rdf", "z_up"),
+            limits="reads tensors and runs nothing (PyTorch with weights_only): pip install 'splatpack[checkpoints]'",
+        ),
         Format("cameras", "list of cameras", (".json",)),
         Format("transforms", "list of posed photos", (".json",)),
     )

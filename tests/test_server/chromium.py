@@ -60,7 +60,10 @@ class Tab:
         self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
 
     def open(self, url: str) -> None:
+        """Go to a page and wait until it is loaded."""
         self.call("Page.navigate", url=url)
+        while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
+            self.events.append(json.loads(self._socket.recv(timeout=60)))
 
     def value(self, expression: str) -> Any:
         """Return what an expression is in the page, waiting for promises."""

@@ -3,10 +3,12 @@
 import { decodeChunk } from "../spk/chunk.js";
 import { drawn } from "../spk/tree.js";
 import { packGeometry, packSh } from "./pack.js";
-import { stageOfBoxes, stageOfGaussians } from "./stage.js";
+import { sampleOf, stageOfBoxes, stageOfSamples } from "./stage.js";
 
-/** Chunks of a flat scene up to which the stage is taken from the Gaussians. */
+/** Roots up to which the stage is taken from the Gaussians: then what is drawn soon covers the whole scene. */
 const FEW = 8;
+/** Gaussians that say well enough where the scene is. */
+const ENOUGH = 100_000;
 
 /**
  * @callback Post a message to the page
@@ -31,8 +33,9 @@ export class Sink {
     this.bytes = 0;
     this.gaussians = 0;
     this.broken = false;
-    /** @type {{means: Float32Array, opacities: Float32Array, scales: Float32Array}[] | null} */
-    this.samples = [];
+    /** @type {Map<number, import("./stage.js").Sample>} */
+    this.samples = new Map();
+    this.staged = 0;
   }
 
   /** The prefix is here. @param {import("../stream/mirror.js").Mirror} mirror */
@@ -40,7 +43,8 @@ export class Sink {
     this.mirror = mirror;
     this.ready.clear();
     this.bytes = mirror.prefix.length;
-    this.samples = [];
+    this.samples.clear();
+    this.staged = 0;
     this.gaussians = 0;
     const { n, degree, frame, flags, header } = mirror.scene;
     const boxes = mirror.scene.chunks ?? mirror.leaves;
@@ -58,14 +62,16 @@ export class Sink {
     this.gaussians += chunk.count;
     try {
       const g = decodeChunk(data, chunk, mirror.scene);
-      this.frame(item, g);
+      if (this.staged < ENOUGH) this.samples.set(item, sampleOf(g));
       const geometry = packGeometry(g);
       const sh = packSh(g, mirror.scene.degree);
       const { means } = g;
       const buffers = /** @type {ArrayBuffer[]} */ ([geometry.buffer, sh.buffer, means.buffer]);
       this.post({ type: "chunk", item, count: g.n, geometry, sh, means }, buffers);
       this.ready.add(item);
-      this.post({ type: "shown", items: drawn(mirror.chunks, (i) => this.ready.has(i)) });
+      const items = drawn(mirror.chunks, (i) => this.ready.has(i));
+      this.post({ type: "shown", items });
+      this.frame(items);
     } catch (error) {
       this.failed(error, false);
     }
@@ -73,20 +79,20 @@ export class Sink {
   }
 
   /**
-   * Find where the scene is as soon as enough of it is here: all roots of levels of detail, or all of a small scene.
+   * Find where the scene is each time that twice as many Gaussians are drawn, while the roots cover all of it.
    *
-   * @param {number} item
-   * @param {import("../spk/chunk.js").Gaussians} g
+   * @param {number[]} items what is drawn
    */
-  frame(item, g) {
-    const { mirror, samples } = this;
-    const chunks = mirror?.chunks ?? [];
-    const roots = chunks.filter((c) => c && c.parent < 0).length;
-    if (!samples || !mirror || roots > FEW || chunks[item]?.parent !== -1) return;
-    samples.push({ means: g.means.slice(), opacities: g.opacities, scales: g.scales });
-    if (samples.length < roots) return;
-    this.post({ type: "stage", stage: stageOfGaussians(samples) });
-    this.samples = null;
+  frame(items) {
+    const chunks = this.mirror?.chunks ?? [];
+    const roots = [...chunks.keys()].filter((i) => (chunks[i]?.parent ?? -1) < 0);
+    if (this.staged >= ENOUGH || roots.length > FEW || !roots.every((i) => this.ready.has(i))) return;
+    const shown = items.reduce((sum, i) => sum + (chunks[i]?.count ?? 0), 0);
+    if (shown < 2 * this.staged) return;
+    this.staged = shown;
+    const stage = stageOfSamples(items.flatMap((i) => this.samples.get(i) ?? []));
+    if (stage) this.post({ type: "stage", stage });
+    if (shown >= ENOUGH) this.samples.clear();
   }
 
   /** Nothing is left for the view, or nothing that the budget allows. */

@@ -1,7 +1,7 @@
 /** Where the populated part of a scene is: what the first camera looks at (the same rule as splatpack.render.views.stage). */
 
 const CORNERS = [-1, 1].flatMap((x) => [-1, 1].flatMap((y) => [-1, 1].map((z) => [x, y, z])));
-const SAMPLES = 20000;
+const SAMPLES = 2000; // of one chunk
 
 /**
  * @typedef {object} Stage
@@ -25,29 +25,38 @@ export function stageOfBoxes(boxes) {
   return stageOf(points, 0);
 }
 
+/** Some Gaussians of a chunk: their places, their sizes (log-scales), and how many each stands for. */
+/** @typedef {{points: Point[], sizes: number[]}} Sample */
+
 /**
- * The stage of Gaussians that are here; those that are hardly opaque do not count.
+ * Take some Gaussians of a chunk; those that are hardly opaque do not count.
  *
- * @param {{means: Float32Array, opacities: Float32Array, scales: Float32Array}[]} parts
- * @returns {Stage}
+ * @param {import("../spk/chunk.js").Gaussians} g
+ * @returns {Sample}
  */
-export function stageOfGaussians(parts) {
-  const total = parts.reduce((sum, part) => sum + part.opacities.length, 0);
-  const step = Math.max(1, Math.floor(total / SAMPLES));
-  /** @type {Point[]} */
-  const points = [];
-  /** @type {number[]} */
-  const sizes = [];
-  for (const { means, opacities, scales } of parts) {
-    for (let i = 0; i < opacities.length; i += step) {
-      if (opacities[i] <= Math.log(0.1 / 0.9)) continue;
-      points.push({ at: [...means.subarray(3 * i, 3 * i + 3)], weight: 1 });
-      sizes.push(Math.max(...scales.subarray(3 * i, 3 * i + 3)));
-    }
+export function sampleOf({ n, means, scales, opacities }) {
+  const weight = Math.max(1, Math.ceil(n / SAMPLES));
+  /** @type {Sample} */
+  const sample = { points: [], sizes: [] };
+  for (let i = 0; i < n; i += weight) {
+    if (opacities[i] <= Math.log(0.1 / 0.9)) continue;
+    sample.points.push({ at: [...means.subarray(3 * i, 3 * i + 3)], weight });
+    sample.sizes.push(Math.max(...scales.subarray(3 * i, 3 * i + 3)));
   }
-  if (points.length === 0) return { centre: [0, 0, 0], distance: 2 };
-  const middle = sizes.sort((a, b) => a - b)[sizes.length >> 1];
-  return stageOf(points, Math.exp(Math.min(Math.max(middle, -40), 40)));
+  return sample;
+}
+
+/**
+ * The stage of Gaussians that are here.
+ *
+ * @param {Sample[]} samples
+ * @returns {Stage | null} null where nothing is opaque
+ */
+export function stageOfSamples(samples) {
+  const points = samples.flatMap((sample) => sample.points);
+  const sizes = samples.flatMap((sample) => sample.sizes).sort((a, b) => a - b);
+  if (points.length === 0) return null;
+  return stageOf(points, Math.exp(Math.min(Math.max(sizes[sizes.length >> 1], -40), 40)));
 }
 
 /** @param {Point[]} points @param {number} size of a usual Gaussian @returns {Stage} */

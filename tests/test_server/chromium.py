@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over the DevTools protocol; tests that need one skip with a reason where there is none."""
+"""A headless Chromium, driven over the DevTools protocol; where there is none, tests that need one are skipped."""
 
 from __future__ import annotations
 
@@ -78,7 +78,9 @@ class Tab:
             if found := self.value(expression):
                 return found
             self.value("new Promise((done) => setTimeout(done, 50))")
-        raise AssertionError(f"{expression} did not become true: {self.value('document.body.innerText')}, {self.troubles()}")
+        raise AssertionError(
+            f"{expression} did not become true: {self.value('document.body.innerText')}, {self.troubles()}"
+        )
 
     def picture(self) -> bytes:
         """Return a PNG of the page."""
@@ -115,7 +117,9 @@ def tab(folder: Path) -> Iterator[Tab]:
                 if line.startswith("DevTools listening on "):
                     break
             port = line.split("/")[2]
-            with connect(f"ws://{port}/devtools/page/{_first_page(line.split()[-1])}", max_size=None, proxy=None) as socket:
+            with connect(
+                f"ws://{port}/devtools/page/{_first_page(line.split()[-1])}", max_size=None, proxy=None
+            ) as socket:
                 yield Tab(socket)
         finally:
             process.terminate()

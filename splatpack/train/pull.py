@@ -12,7 +12,6 @@ from splatpack.render.backward import Gradients
 from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 from splatpack.train.backend import Backend
 from splatpack.train.exposure import Exposures
-from splatpack.train.normal import NEAR
 from splatpack.train.settings import TrainSettings
 from splatpack.train.views import View
 
@@ -56,12 +55,13 @@ def pull(
     scene: Gaussians,
     view: View,
     background: tuple[float, float, float],
+    near: float,
     settings: TrainSettings,
     exposures: Exposures | None,
     index: int,
 ) -> Pull:
     """Return what photo ``index`` asks of the scene; the map of its colours takes a step on the way."""
-    drawn = backend.draw(scene, view.camera, background, NEAR)
+    drawn = backend.draw(scene, view.camera, background, near)
     picture = drawn.color if exposures is None else exposures.apply(index, drawn.color)
     loss = _loss(picture, view, settings)
     grad = loss.grad if exposures is None else exposures.back(index, drawn.color, picture, loss.grad)

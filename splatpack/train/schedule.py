@@ -41,8 +41,8 @@ def degree(settings: TrainSettings, share: float) -> int:
 
 
 def reduction(settings: TrainSettings, share: float) -> int:
-    """Return by how much the sides of the photos are divided: 4, then 2, then 1."""
-    return 1 if share >= settings.coarse else 2 if share >= 0.4 * settings.coarse else 4
+    """Return by how much the sides of the photos are divided: 2, then 1."""
+    return 1 if share >= settings.coarse else 2
 
 
 def photos(settings: TrainSettings, step: int, count: int) -> list[int]:

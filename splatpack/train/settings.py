@@ -52,7 +52,7 @@ class TrainSettings:
     speed : float
         Multiplies all learning rates.
     coarse : float
-        Share of the run in which the photos are reduced, to a quarter of their side first, then to a half.
+        Share of the run, at its beginning, in which the photos are reduced to half their side.
     antialiased : bool
         Train for renderers with opacity compensation.
     exposure : bool
@@ -80,7 +80,7 @@ class TrainSettings:
     scale_weight: float = 0.01
     rates: Mapping[str, float] = field(default_factory=dict)
     speed: float = 1.0
-    coarse: float = 0.3
+    coarse: float = 0.2
     antialiased: bool = False
     exposure: bool = False
     background: str = "fixed"

@@ -240,7 +240,7 @@ class Trainer:
                 drawn = schedule.generator(settings.seed, schedule.BACKDROP, state.iteration).random(3)
                 background = (float(drawn[0]), float(drawn[1]), float(drawn[2]))
             view = self.views.at(index, reduction).on(background, self.background)
-            one = pull(self.backend, state.adam.scene, view, background, settings, state.exposures, index)
+            one = pull(self.backend, state.adam.scene, view, background, NEAR, settings, state.exposures, index)
             state.strategy.observe(one.gradients, one.seen, view.camera)
             parts.append(one)
         return reduce(Pull.plus, parts)

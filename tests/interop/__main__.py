@@ -22,7 +22,7 @@ from tests.interop.peers import PEERS, Case, Peer, PeerError, write_ours
 from tests.test_formats.closeness import alphas, distances
 
 SPZ = {"means": 1.3e-4, "scales": 0.0316, "covariances": 0.09, "alphas": 0.00198, "sh0": 0.0132, "shN": 0.0673}
-SOG = {"means": 1.2e-3, "scales": 0.05, "covariances": 0.1, "alphas": 0.004, "sh0": 0.03, "shN": 0.6}
+SOG = {"means": 1.2e-3, "scales": 0.05, "covariances": 0.1, "alphas": 0.004, "sh0": 0.03, "shN": 0.8}
 OUR_SOG = {"scales": 0.12, "alphas": 0.002, "covariances": 0.06, "shN": 0.16}
 """What ours is held to: it rounds, and its levels are nearer to what can be seen than to what cannot."""
 

@@ -229,6 +229,16 @@ def test_webp_is_exact() -> None:
     assert np.array_equal(decode_texture(data, "x", (12, 8)), pixels.reshape(-1, 4))
 
 
+def test_pictures_of_more_pixels_than_pillow_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes are held to the count and to the budget; a scene of 89 million Gaussians is no bomb."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    scene = synth.scene(3000, 0)
+    assert len(decode(tmp_path, encode(scene, ".sog")[0], ".sog")) == 3000
+    (tmp_path / "png").mkdir()
+    write_folder(tmp_path / "png", scene, "png-compression")
+    assert len(read_scene(tmp_path / "png")) == 54**2
+
+
 GOOD = hand_built(2)
 
 

@@ -13,11 +13,11 @@ import { sampleOf, stageOfBoxes, stageOfSamples } from "../../splatpack/server/w
 import { Budget } from "../../splatpack/server/web/spk/bytes.js";
 import { crc32 } from "../../splatpack/server/web/spk/crc32.js";
 import { SpkError } from "../../splatpack/server/web/spk/errors.js";
-import { decodeFile } from "../../splatpack/server/web/spk/file.js";
 import { inflate } from "../../splatpack/server/web/spk/inflate.js";
 import { sha256 } from "../../splatpack/server/web/spk/sha256.js";
 import { decodeZstd } from "../../splatpack/server/web/spk/zstd.js";
 import { rotation } from "../../splatpack/server/web/stream/priority.js";
+import { decodeFile } from "./file.js";
 import { spec, tables } from "./spec.js";
 
 /** Numbers from 0 to 1, the same each time. @param {number} seed */

@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { widenSh } from "../../splatpack/server/web/spk/chunk.js";
 import { SpkError } from "../../splatpack/server/web/spk/errors.js";
-import { decodeFile } from "../../splatpack/server/web/spk/file.js";
+import { decodeFile, widenSh } from "./file.js";
 import { manifest, readNpz, spec, tables } from "./spec.js";
 
 const VECTORS = manifest();

@@ -4,7 +4,7 @@ import { Budget, Cursor, same } from "./bytes.js";
 import { decodeColumn } from "./columns.js";
 import { crc32 } from "./crc32.js";
 import { check } from "./errors.js";
-import { ATTRIBUTES, COEFFICIENTS } from "./profiles.js";
+import { ATTRIBUTES } from "./profiles.js";
 import { hash16 } from "./sha256.js";
 import { decodeSh } from "./sh.js";
 import { decodeGeometry } from "./splat.js";
@@ -110,19 +110,4 @@ function checkBounds(/** @type {Gaussians} */ g, /** @type {Chunk} */ chunk, /**
   for (let i = 0; i < g.scales.length; i++) if (g.scales[i] > largest) largest = g.scales[i];
   const reach = Math.min(3 * Math.exp(Math.min(largest, 100)), LARGEST_F32);
   check(chunk.reach >= reach * (1 - 1e-4), `chunk at ${chunk.offset}: a Gaussian reaches farther than it says`);
-}
-
-/**
- * Zeros of the rows and the degree of a scene, with a chunk's coefficients in front.
- *
- * @param {Gaussians} g
- * @param {number} degree of the scene
- */
-export function widenSh(g, degree) {
-  const from = 3 * COEFFICIENTS[g.degree];
-  const to = 3 * COEFFICIENTS[degree];
-  if (from === to) return g.shN;
-  const out = new Float32Array(g.n * to);
-  for (let i = 0; i < g.n; i++) out.set(g.shN.subarray(i * from, (i + 1) * from), i * to);
-  return out;
 }

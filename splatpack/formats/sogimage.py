@@ -12,8 +12,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 from splatpack.errors import CorruptError, TruncatedError, UnsupportedError
 from splatpack.formats.blocks import Bytes
 
-MAX_SIDE = 16383
-"""The widest WebP."""
+MAX_PIXELS = 178_956_970
+"""More than this Pillow decodes of no picture."""
 
 METHOD, QUALITY = 3, 50
 """On noise, which most of SOG is, libwebp's default (4, 70) takes four times as long for no fewer bytes."""
@@ -64,7 +64,7 @@ def texture_size(data: bytes, name: str) -> tuple[int, int]:
 def decode_texture(data: bytes, name: str, size: tuple[int, int]) -> Bytes:
     """Return the pixels as uint8 (W * H, 4). Safe on untrusted input.
 
-    The size was checked before. Pillow's own limit, 89 million pixels for any picture, is less than a scene may have.
+    The size was checked before; so the 89 million pixels that Pillow takes of a picture of unknown size do not count.
 
     Parameters
     ----------

@@ -6,6 +6,7 @@ Where the reference truncates we round; its codebooks count every Gaussian the s
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from splatpack.formats.detect import FOLDER_FILE
 from splatpack.formats.losses import Losses
 from splatpack.formats.morton import morton_order
 from splatpack.formats.quats import drop_largest
-from splatpack.formats.sogimage import MAX_SIDE, encode_texture
+from splatpack.formats.sogimage import MAX_PIXELS, encode_texture
 from splatpack.formats.soglayout import PER_ROW, texture_sides
 from splatpack.formats.soglevels import fit_levels, nearest_level
 from splatpack.formats.sogpalette import MAX_CENTRES, Progress, fit_palette, match
@@ -113,8 +114,10 @@ def sog_parts(
     count = len(scene)
     if not count:
         raise UnsupportedError("0 Gaussians: SOG cannot hold an empty scene, expected at least 1.")
-    if max(texture_sides(count)) > MAX_SIDE:
-        raise UnsupportedError(f"{count:,} Gaussians: SOG holds at most {MAX_SIDE}^2. Crop the scene.")
+    if math.prod(texture_sides(count)) > MAX_PIXELS:
+        raise UnsupportedError(
+            f"{count:,} Gaussians: a SOG of more than {MAX_PIXELS:,} is not read by us. Write streamed SOG, or crop."
+        )
     if palette is not None and not 1 <= palette <= MAX_CENTRES:
         raise UsageError(f"palette: {palette:,}, expected 1 to {MAX_CENTRES:,}.")
     order = morton_order(scene.means) if order is None else order

@@ -5,6 +5,7 @@
 const TURN = 0.005; // radians a pixel
 const KEY_TURN = 1.2; // radians a second
 const KEY_MOVE = 0.6; // distances a second
+const TAP = 0.03; // seconds that a key counts at least
 const KEY_ZOOM = 1.5; // a second, as a power of e
 const WHEEL = 0.0015; // a pixel, as a power of e
 const LINE = 16; // pixels that a line of a wheel stands for
@@ -63,7 +64,7 @@ export class Controls {
     if (dx === 0 && dy === 0) return;
     if (this.pointers.size >= 2) this.pinch(pose, event.pointerId, before, now);
     else if (event.buttons & 6 || event.shiftKey) this.pan(pose, dx, dy);
-    else this.turn(pose, -TURN * dx, TURN * dy);
+    else this.turn(pose, TURN * dx, -TURN * dy);
     this.pointers.set(event.pointerId, now);
     this.done();
   }
@@ -81,7 +82,7 @@ export class Controls {
     this.pan(pose, (now.x - before.x) / 2, (now.y - before.y) / 2);
   }
 
-  /** Turn about the target, or about oneself when flying: then the other way. @param {Pose} pose @param {number} yaw @param {number} pitch */
+  /** Turn the scene after the pointer: by going about the target, or when flying by turning the camera. @param {Pose} pose @param {number} yaw @param {number} pitch */
   turn(pose, yaw, pitch) {
     if (this.fly) pose.look(-yaw, -pitch);
     else pose.orbit(yaw, pitch);
@@ -112,32 +113,31 @@ export class Controls {
     const plain = !(event.ctrlKey || event.metaKey || event.altKey);
     if (!plain || !(event.code in HELD) || target.closest("dialog, input, select")) return;
     event.preventDefault();
+    if (!event.repeat) this.press(event.code, TAP); // a tap may be over before the next frame
     this.keys.add(event.code);
     this.done();
   }
 
   /** Move by the keys that are held; returns whether any is. @param {number} seconds since the last call */
   step(seconds) {
-    const pose = this.pose();
-    if (!pose) return false;
-    for (const code of this.keys) {
-      const { turn, move, zoom } = /** @type {any} */ (HELD)[code];
-      if (turn) this.turn(pose, (this.fly ? -1 : 1) * KEY_TURN * seconds * turn[0], (this.fly ? -1 : -1) * KEY_TURN * seconds * turn[1]);
-      const step = KEY_MOVE * seconds * pose.distance;
-      if (move) pose.move(...scaled(move, step));
-      if (zoom && this.fly) pose.move(0, 0, -zoom * step);
-      else if (zoom) pose.zoom(Math.exp(KEY_ZOOM * zoom * seconds));
-    }
+    for (const code of this.keys) this.press(code, seconds);
     return this.keys.size > 0;
+  }
+
+  /** What a key does in some time. @param {string} code @param {number} seconds */
+  press(code, seconds) {
+    const pose = this.pose();
+    if (!pose) return;
+    const { turn, move, zoom } = /** @type {any} */ (HELD)[code];
+    const step = KEY_MOVE * seconds * pose.distance;
+    if (turn) this.turn(pose, -KEY_TURN * seconds * turn[0], -KEY_TURN * seconds * turn[1]);
+    if (move) pose.move(step * move[0], step * move[1], step * move[2]);
+    if (zoom && this.fly) pose.move(0, 0, -zoom * step);
+    else if (zoom) pose.zoom(Math.exp(KEY_ZOOM * zoom * seconds));
   }
 
   done() {
     this.touched = true;
     this.changed();
   }
-}
-
-/** @param {number[]} v @param {number} s @returns {[number, number, number]} */
-function scaled([x, y, z], s) {
-  return [x * s, y * s, z * s];
 }

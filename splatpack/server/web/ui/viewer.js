@@ -52,6 +52,7 @@ export class Viewer {
     this.lastView = "";
     this.viewSent = 0;
     this.drawing = 0;
+    /** When the last frame was in which keys were held, ms; 0: none were. */
     this.then = 0;
     this.idle = false;
     this.loader = options.workers.load();
@@ -139,8 +140,8 @@ export class Viewer {
   /** @param {number} now ms */
   frame(now) {
     this.drawing = 0;
-    const moving = this.controls.step(Math.min(0.1, (now - this.then) / 1000));
-    this.then = now;
+    const moving = this.controls.step(this.then ? Math.min(0.1, (now - this.then) / 1000) : 0);
+    this.then = moving ? now : 0;
     this.resize();
     if (this.pose) {
       const camera = this.pose.camera(this.canvas.width, this.canvas.height);

@@ -70,6 +70,18 @@ def score(row: dict[str, Any], near: float, view: dict[str, Any], ahead: float) 
     return math.sqrt(gain) / max(dist - radius, near) * vis * fade / math.sqrt(row["length"])
 
 
+def together(rows: list[dict[str, Any]], value: list[float]) -> list[float]:
+    """Return the scores after the chunks that replace one stand-in have been given one, section 7.2."""
+    out = list(value)
+    for i, row in enumerate(rows):
+        group = [k for k, r in enumerate(rows) if r["parent"] == i]
+        if row["successors"] and group:
+            brought = sum(value[k] ** 2 * rows[k]["length"] for k in group)
+            for k in group:
+                out[k] = math.sqrt(brought / sum(rows[k]["length"] for k in group))
+    return out
+
+
 def error_pixels(row: dict[str, Any], near: float, view: dict[str, Any]) -> float | None:
     """Return the error of a chunk on the screen, section 7.3; None where it is not known."""
     if row["error"] == 0:
@@ -88,8 +100,11 @@ def _chunks(rng: random.Random, n: int, known: bool) -> list[dict[str, Any]]:
             "reach": rng.choice([0.01, 0.3, 50.0]), "length": rng.randrange(2_000, 200_000),
             "level": rng.randrange(3), "error": rng.uniform(0.001, 0.1) if known else 0.0,
             "gain": rng.uniform(0.01, 9) if known else 0.0,
-            "parent": rng.randrange(-1, i) if known and i > 4 else -1,
+            "parent": rng.randrange(-1, i) if known and i > 4 else -1, "successors": 0,
         })  # fmt: skip
+    for i, row in enumerate(rows):
+        if rng.random() < 0.5:
+            row["successors"] = sum(r["parent"] == i for r in rows)
     return rows
 
 
@@ -104,21 +119,25 @@ def _view(rng: random.Random, moving: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _free(parent: int, sent: list[int], pixels: list[float | None], tau: float) -> bool:
-    """Whether a chunk may be sent: it has no parent, or its parent was sent and is not good enough."""
+def free(i: int, rows: list[dict[str, Any]], sent: list[int], pixels: list[float | None], tau: float) -> bool:
+    """Whether a chunk may be sent, section 7.4."""
+    parent = rows[i]["parent"]
     if parent < 0:
         return True
+    above = rows[parent]["parent"]
+    together = above >= 0 and rows[above]["successors"]
+    group = [k for k, r in enumerate(rows) if r["parent"] == above] if together else [parent]
     error = pixels[parent]
-    return parent in sent and (error is None or error > tau)
+    return all(k in sent for k in group) and (error is None or error > tau)
 
 
 def ranked(rows: list[dict[str, Any]], near: float, view: dict[str, Any], ahead: float) -> dict[str, Any]:
     """Return scores, errors, and the order in which a scheduler sends everything it may, section 7.4."""
-    value = [score(r, near, view, ahead) for r in rows]
+    value = together(rows, [score(r, near, view, ahead) for r in rows])
     pixels = [error_pixels(r, near, view) for r in rows]
     sent: list[int] = []
     while True:
-        ready = [i for i, r in enumerate(rows) if i not in sent and _free(r["parent"], sent, pixels, view["tau"])]
+        ready = [i for i in range(len(rows)) if i not in sent and free(i, rows, sent, pixels, view["tau"])]
         if not ready:
             return {"scores": value, "pixels": pixels, "order": sent}
         sent.append(min(ready, key=lambda i: (-value[i], i)))

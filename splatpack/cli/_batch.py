@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from splatpack.cli._console import Callback, Console, size
+from splatpack.cli._folders import folder_format
 
 Convert = Callable[[str, Path, Callback | None], dict[str, Any]]
 _PATTERN = "*?["
@@ -51,9 +52,9 @@ def _is_pattern(word: str) -> bool:
 
 def _is_plain_folder(word: str) -> bool:
     """Whether a word is a folder, and not one that is a scene by itself."""
-    from splatpack.formats.detect import FOLDER_FILE
+    from splatpack.formats.detect import folder_file
 
-    return os.path.isdir(word) and not os.path.exists(os.path.join(word, FOLDER_FILE))
+    return os.path.isdir(word) and folder_file(word) is None
 
 
 def _is_scene(path: Path) -> bool:
@@ -69,7 +70,7 @@ def _is_scene(path: Path) -> bool:
 
 
 def targets_of(sources: list[str], folder: Path, extension: str) -> list[Path]:
-    """Return one file name for each source, the extension of its format replaced.
+    """Return one file name for each source, the extension of its format replaced (by none where it is a folder).
 
     Where that gives two sources one name (``a.ply`` and ``a.spz``), theirs stay whole: ``a.ply.spk``, ``a.spz.spk``.
 
@@ -112,8 +113,8 @@ def convert_all(console: Console, sources: list[str], folder: Path, to: str | No
 
     if to is None:
         raise UsageError(f"{len(sources)} files in: name the format of each with --to (.ply, .spz, .spk, ...).")
-    extension = to.lower() if to.startswith(".") else f".{to.lower()}"
-    if extension != ".spk":
+    extension = "" if folder_format(str(folder), to) else to.lower() if to.startswith(".") else f".{to.lower()}"
+    if extension not in ("", ".spk"):
         target_format(extension)
     targets = targets_of(sources, folder, extension)
     try:

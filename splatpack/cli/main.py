@@ -12,6 +12,7 @@ from splatpack import __version__
 from splatpack.cli._errors import report
 
 COMMANDS = {
+    "train": "Posed photos to a small .spk, judged on held-out ones.",
     "compress": "Any splat scene to a small, verified .spk.",
     "decompress": "A .spk back to PLY, or to any other format.",
     "convert": "Any scene to any format, one file or a folder.",
@@ -22,6 +23,7 @@ COMMANDS = {
     "render": "Pictures of a scene.",
     "compare": "How close two scenes look, in PSNR and SSIM.",
     "serve": "Streaming, range requests and a page, on one port.",
+    "view": "A scene in the browser, or as one page.",
     "fetch": "A scene from a server, by view, resumable.",
     "explode": "A .spk as immutable objects for static hosts.",
     "bench": "Size, quality and speed against other codecs.",

@@ -8,7 +8,6 @@ Gaussian: one learning rate fits all attributes.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -17,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splatpack.codecs.splat import OPACITY_RANGE, Q20, SplatParams, oriented, sub_cell_sides
+from splatpack.codecs.splat import SplatParams
 from splatpack.errors import UsageError
-from splatpack.fit.kernels import units as kernels
 from splatpack.fit.loss import l2
-from splatpack.parallel import ordered_map, thread_count
+from splatpack.fit.rounded import Rounded
 from splatpack.render.backward import Gradients, backward, forward
 from splatpack.render.cpu import render
 from splatpack.render.views import encoder_cameras, stage
@@ -33,8 +31,6 @@ RATE = 0.01
 """Learning rate at the start, in steps of the quantisers."""
 LAST = 0.02
 """Share of the learning rate to which it falls, in a straight line."""
-BETAS = 0.9, 0.99
-EPS = 1e-12
 SIZE = 160, 120
 """Pixels of a view. At equal time many small views do better than few large ones."""
 SEED = 99
@@ -42,15 +38,6 @@ BATCH = 48
 """Views whose cameras are drawn at once."""
 LEAST_ERROR = 1e-7
 """A view counts by one over its mean squared error, as PSNR does, down to this one (70 dB)."""
-
-_COLUMNS = {
-    "means": (kernels.MEAN, kernels.SCALE),
-    "scales": (kernels.SCALE, kernels.ROTATION),
-    "quats": (kernels.ROTATION, kernels.OPACITY),
-    "opacities": (kernels.OPACITY, kernels.COLOUR),
-    "sh0": (kernels.COLOUR, kernels.SH),
-    "shN": (kernels.SH, None),
-}
 
 Progress = Callable[[int, int], None]
 """Called with how many hundredths are done, of how many."""
@@ -121,7 +108,7 @@ def refit(
     if iterations < 0 or (seconds is not None and not seconds >= 0) or classes.shape != (len(scene),):
         raise UsageError(f"refit: {iterations} iterations, {seconds} s, classes {classes.shape} for {len(scene)} rows.")
     start = time.perf_counter()
-    rounded = _Rounded(scene, params, classes, sh, threads)
+    rounded = Rounded(scene, params, classes, sh, threads)
     shown = _Shown(rounded.scene, beside)
     near = stage(original).near
     done = 0
@@ -189,74 +176,3 @@ class _Shown:
             name: np.ascontiguousarray(getattr(gradients, name)[tuple(slice(length) for length in shape)])
             for name, shape in shapes.items()
         })  # fmt: skip
-
-
-class _Rounded:
-    """A scene on the grid of its quantisers, and the numbers behind it.
-
-    Attributes
-    ----------
-    scene : Gaussians
-        The rounded scene; its arrays are replaced in place by :meth:`step`.
-    """
-
-    def __init__(
-        self, scene: Gaussians, params: SplatParams, classes: NDArray[np.uint8], sh: bool, threads: int | None
-    ) -> None:
-        n, k = len(scene), scene.shN.shape[1]
-        self._coded = (*params.attributes, "shN") if sh else params.attributes
-        self._classes = np.ascontiguousarray(classes)
-        names = ("scale", "rotation", "opacity", "colour", "sh")
-        self._steps = np.stack([getattr(params, name) for name in names]) / float(Q20)
-        self._block = max(1, -(-n // (2 * thread_count(threads))))
-        self._threads = threads
-        scales, quats = oriented(scene.scales, scene.quats, params)
-        opacities = np.clip(scene.opacities, *OPACITY_RANGE)
-        self._units = np.empty((n, kernels.SH + 3 * k), np.float32)
-        kernels.to_units(
-            scales, quats, opacities, np.ascontiguousarray(scene.sh0).reshape(n, 3), np.ascontiguousarray(scene.shN),
-            self._classes, self._steps, self._units,
-        )  # fmt: skip
-        middle = np.floor(scales[:, 1] / self._steps[0, classes] + 0.5).astype(np.int64)
-        self._side = sub_cell_sides(middle, self._classes, params)
-        low = params.lattice[:3]
-        self._origin = low + (np.floor((scene.means - low) / self._side[:, None]) + 0.5) * self._side[:, None]
-        self._first, self._second = np.zeros_like(self._units), np.zeros_like(self._units)
-        self._steps_taken = 0
-        self._free: dict[str, Any] = {name: np.empty(getattr(scene, name).shape, np.float32) for name in ATTRIBUTES}
-        self.scene = replace(scene, **{name: self._free[name] for name in self._coded})
-        self._rates = np.zeros(self._units.shape[1], np.float32)
-        for name in self._coded:
-            self._rates[slice(*_COLUMNS[name])] = 1.0
-        self._round()
-
-    def step(self, gradients: Gradients, rate: float) -> None:
-        """Take a step of Adam against gradients at :attr:`scene`, and round again."""
-        self._steps_taken += 1
-        shrink = 1 / (1 - BETAS[0] ** self._steps_taken)
-        unbias = 1 / math.sqrt(1 - BETAS[1] ** self._steps_taken)
-        g, n = gradients, len(self._classes)
-        rates = self._rates * np.float32(rate)
-
-        def work(start: int) -> None:
-            kernels.descend(
-                g.means, g.scales, g.quats, g.opacities, g.sh0.reshape(n, 3), g.shN, self._free["quats"], self._side,
-                self._classes, self._steps, start, min(start + self._block, n), rates, *BETAS, shrink, unbias, EPS,
-                np.empty((1, self._units.shape[1]), np.float32), self._units, self._first, self._second,
-            )  # fmt: skip
-
-        for _ in ordered_map(work, range(0, n, self._block), self._threads):
-            pass
-        self._round()
-
-    def _round(self) -> None:
-        n, free = len(self._classes), self._free
-
-        def work(start: int) -> None:
-            kernels.on_grid(
-                self._units, self._origin, self._side, self._classes, self._steps, start, min(start + self._block, n),
-                free["means"], free["scales"], free["quats"], free["opacities"], free["sh0"].reshape(n, 3), free["shN"],
-            )  # fmt: skip
-
-        for _ in ordered_map(work, range(0, n, self._block), self._threads):
-            pass

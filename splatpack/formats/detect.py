@@ -30,23 +30,26 @@ _JSON_KEYS = (
     ("w2c", "cameras"),
 )
 _KSPLAT_HEADERS = 4096 + 1024
-FOLDER_FILE = "meta.json"
-"""A folder is known by this file in it."""
+FOLDER_FILE, LOD_FILE = "meta.json", "lod-meta.json"
+"""A folder is known by one of these files in it."""
 
 
 def detect(path: str | os.PathLike[str]) -> str:
-    """Return the name of the format of the file at ``path``, or ``unknown``; a folder is known by its ``meta.json``.
+    """Return the name of the format of the file or folder at ``path``, or ``unknown``.
 
     Raises
     ------
     StorageError
         The file cannot be read.
     """
-    inside = os.path.join(path, FOLDER_FILE)
-    if os.path.isdir(path) and os.path.exists(inside):
-        path = inside
-    with open_regular(path) as (file, size):
+    with open_regular(folder_file(path) or path) as (file, size):
         return sniff(file.read(HEAD_BYTES), os.fspath(path), size)
+
+
+def folder_file(path: str | os.PathLike[str]) -> str | None:
+    """Return the file that makes a folder a scene, or None where there is none, or no folder."""
+    places = (os.path.join(path, name) for name in (FOLDER_FILE, LOD_FILE))
+    return next((place for place in places if os.path.exists(place)), None) if os.path.isdir(path) else None
 
 
 def sniff(head: bytes, name: str = "", size: int | None = None) -> str:

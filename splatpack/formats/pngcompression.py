@@ -1,4 +1,6 @@
-"""gsplat's PngCompression: a folder of images, a ``meta.json``, and a palette of SH: reading.
+"""gsplat's PngCompression, a folder of images, a ``meta.json``, and a palette of SH: reading.
+
+Writing is in ``pngcompressionwrite``.
 
 Layout: ``nerfstudio-project/gsplat``, ``compression/png_compression.py`` (Apache-2.0). Every attribute is spread
 linearly between a minimum and a maximum per channel; positions, in 16 bits, are ``sign(x) * log(1 + |x|)``.
@@ -18,15 +20,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from splatpack.errors import CorruptError, TruncatedError, UnsupportedError
 from splatpack.formats.blocks import empty_scene_arrays, row_bytes
 from splatpack.formats.detect import FOLDER_FILE
 from splatpack.formats.files import open_regular
+from splatpack.formats.pngcompressionwrite import write_png_compression
 from splatpack.limits import Limits
 from splatpack.scene.gaussians import SH_COEFFICIENTS, FloatArray, Gaussians
 from splatpack.scene.validate import normalise_quats
+
+__all__ = ["read_png_compression", "write_png_compression"]
 
 MAX_META = 1 << 20
 MAX_PALETTE = 1 << 16
@@ -35,7 +40,6 @@ _CHANNELS = {"means": 3, "scales": 3, "quats": 4, "opacities": 1, "sh0": 3}
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, zipfile.BadZipFile, KeyError)
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def read_png_compression(
@@ -158,13 +162,14 @@ def _lerp(levels: NDArray[Any], top: int, meta: dict[str, Any], name: str) -> Fl
 
 
 def _image(folder: Path, name: str, side: int, channels: int) -> NDArray[np.uint8]:
-    """Return the pixels of a PNG as (side * side, channels); its size is looked at before it is decoded."""
+    """Return the pixels of a PNG as (side * side, channels): of the size that is expected, whatever Pillow's limit."""
     with open_regular(folder / name) as (file, size):
         file.seek(max(size - len(_PNG_END), 0))
         if file.read() != _PNG_END:
             raise TruncatedError(f"{name}: does not end as a PNG does, it is cut off or none.")
+        file.seek(0)
         try:
-            with Image.open(file, formats=["PNG"]) as image:
+            with PngImageFile(file) as image:
                 if image.size != (side, side) or image.mode != _MODES[channels]:
                     raise CorruptError(
                         f"{name}: {image.mode} {image.size[0]} x {image.size[1]}, expected {_MODES[channels]} "
@@ -173,7 +178,7 @@ def _image(folder: Path, name: str, side: int, channels: int) -> NDArray[np.uint
                 return np.asarray(image, np.uint8).reshape(-1, channels)
         except CorruptError:
             raise
-        except (*_DAMAGE, *_BOMBS) as error:
+        except _DAMAGE as error:
             raise CorruptError(f"{name}: no readable PNG ({str(error)[:80]}).") from None
 
 

@@ -21,7 +21,7 @@ __all__ = ["FORMATS", "Format", "read_scene", "readable", "target_format", "writ
 
 def read_scene(
     path: str | os.PathLike[str], *, limits: Limits | None = None, normalise: bool = True, frame: str | None = None,
-    time: float | None = None,
+    time: float | None = None, level: int | None = None,
 ) -> Gaussians:  # fmt: skip
     """Read a scene from a file (or folder) of any foreign format, told by its content.
 
@@ -38,6 +38,8 @@ def read_scene(
         turned: this is what the scene is said to be in.
     time : float, optional
         Which frame of a moving scene. Default: the first.
+    level : int, optional
+        Which level of detail; 0 is the finest, and the default.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def read_scene(
     UnsupportedError
         The format is not known or not read here. ``.spk`` is not: that is ``splatpack.read``.
     UsageError
-        There is no such frame, or a time was given for a scene that does not move.
+        There is no such frame or level, or a time was given for a scene that does not move, or a level for one that
+        has none.
     CorruptError, LimitError, StorageError
         As the reader of the format says.
     """
@@ -67,8 +70,10 @@ def read_scene(
         )
     if time is not None and not entry.moving:
         raise UsageError(f"{name}: time {time:g}, but a {entry.title} scene does not move.")
-    when = {} if time is None else {"time": time}
-    scene: Gaussians = _load(entry.reader)(path, limits=limits, normalise=normalise, **when)
+    if level is not None and not entry.levels:
+        raise UsageError(f"{name}: level {level}, but a {entry.title} scene has no levels of detail.")
+    which = {key: value for key, value in (("time", time), ("level", level)) if value is not None}
+    scene: Gaussians = _load(entry.reader)(path, limits=limits, normalise=normalise, **which)
     return scene if frame is None else replace(scene, frame=frame)
 
 

@@ -6,23 +6,22 @@ wrong on rotations (mode 0 leaves out w) and on the width of the centroids (64 e
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 
 from splatpack.errors import CorruptError, UnsupportedError
 from splatpack.formats.detect import FOLDER_FILE
+from splatpack.formats.fields import numbers, parse_object, whole
 from splatpack.formats.sogparts import Parts
 from splatpack.scene.gaussians import SH_COEFFICIENTS, FloatArray
 
 MAX_META = 1 << 20
 PER_ROW = 64
 """Entries of the palette in a row of its texture."""
-LARGEST = 1e30
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _TEXTURES = {"means": 2, "quats": 1, "scales": 1, "sh0": 1}
@@ -95,18 +94,7 @@ def load_json(parts: Parts, name: str) -> dict[str, Any]:
     size = parts.size(name)
     if size > MAX_META:
         raise CorruptError(f"{name}: {size:,} bytes, expected at most {MAX_META:,}.")
-    try:
-        meta = json.loads(parts.read(name))
-    except (ValueError, RecursionError) as error:
-        raise CorruptError(f"{name}: no valid JSON ({str(error)[:80]}).") from None
-    if not isinstance(meta, dict):
-        raise CorruptError(f"{name}: expected an object.")
-    return meta
-
-
-def whole(value: object) -> TypeGuard[int]:
-    """Whether a JSON value is a whole number that can count something."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 40
+    return parse_object(parts.read(name), name)
 
 
 def _object(meta: dict[str, Any], key: str, name: str) -> dict[str, Any]:
@@ -123,20 +111,6 @@ def _files(meta: dict[str, Any], key: str, number: int, name: str) -> tuple[str,
     if not (plain and isinstance(names, list) and len(names) == number):
         raise CorruptError(f"{name} {key}: files {str(names)[:80]}, expected {number} plain file names.")
     return tuple(names)
-
-
-def numbers(value: object, count: int, what: str) -> FloatArray:
-    """Return ``count`` finite numbers as float32; a single number may stand without its list.
-
-    Raises
-    ------
-    CorruptError
-        They are not that.
-    """
-    found = value if isinstance(value, list) else [value]
-    if len(found) != count or not all(isinstance(v, (int, float)) and abs(v) < LARGEST for v in found):
-        raise CorruptError(f"{what}: {str(value)[:60]}, expected {count} finite numbers.")
-    return np.array(found, np.float32)
 
 
 def _ends(meta: dict[str, Any], key: str, channels: int, name: str) -> FloatArray:

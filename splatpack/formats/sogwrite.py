@@ -6,6 +6,7 @@ Where the reference truncates we round; its codebooks count every Gaussian the s
 from __future__ import annotations
 
 import json
+import math
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from splatpack.formats.detect import FOLDER_FILE
 from splatpack.formats.losses import Losses
 from splatpack.formats.morton import morton_order
 from splatpack.formats.quats import drop_largest
-from splatpack.formats.sogimage import MAX_SIDE, encode_texture
+from splatpack.formats.sogimage import MAX_PIXELS, encode_texture
 from splatpack.formats.soglayout import PER_ROW, texture_sides
 from splatpack.formats.soglevels import fit_levels, nearest_level
 from splatpack.formats.sogpalette import MAX_CENTRES, Progress, fit_palette, match
@@ -72,7 +73,7 @@ def write_sog(
         The scene holds NaN.
     """
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in _parts(scene, losses, frame, palette, progress):
+        for name, data in sog_parts(scene, losses, frame, palette, progress):
             archive.writestr(zipfile.ZipInfo(name), data)
 
 
@@ -81,7 +82,7 @@ def write_sog_folder(
     progress: Progress | None = None,
 ) -> None:  # fmt: skip
     """Write ``scene`` as textures and a ``meta.json`` to an empty folder; else as :func:`write_sog`."""
-    for name, data in _parts(scene, losses, frame, palette, progress):
+    for name, data in sog_parts(scene, losses, frame, palette, progress):
         (folder / name).write_bytes(data)
 
 
@@ -105,18 +106,22 @@ def visibility(scene: Gaussians) -> FloatArray:
     return np.asarray(weight / max(mean, 1e-300) + _HIDDEN, np.float32)
 
 
-def _parts(
-    scene: Gaussians, losses: Losses, frame: str, palette: int | None, progress: Progress | None
-) -> Iterator[tuple[str, bytes]]:
-    """Yield the files, ``meta.json`` last."""
+def sog_parts(
+    scene: Gaussians, losses: Losses, frame: str, palette: int | None, progress: Progress | None,
+    order: NDArray[np.int64] | None = None,
+) -> Iterator[tuple[str, bytes]]:  # fmt: skip
+    """Yield the files, ``meta.json`` last; the rows are in ``order``, which is that of Morton by default."""
     count = len(scene)
     if not count:
         raise UnsupportedError("0 Gaussians: SOG cannot hold an empty scene, expected at least 1.")
-    if max(texture_sides(count)) > MAX_SIDE:
-        raise UnsupportedError(f"{count:,} Gaussians: SOG holds at most {MAX_SIDE}^2. Crop the scene.")
+    if math.prod(texture_sides(count)) > MAX_PIXELS:
+        raise UnsupportedError(
+            f"{count:,} Gaussians: a SOG of more than {MAX_PIXELS:,} is not read by us. Write streamed SOG, or crop."
+        )
     if palette is not None and not 1 <= palette <= MAX_CENTRES:
         raise UsageError(f"palette: {palette:,}, expected 1 to {MAX_CENTRES:,}.")
-    textures, meta = _encode(scene, losses, frame, min(palette or default_palette(count), count), progress)
+    order = morton_order(scene.means) if order is None else order
+    textures, meta = _encode(scene, losses, frame, order, min(palette or default_palette(count), count), progress)
     pixels = iter(textures.items())
     names = list(textures)
     for i, (name, data) in enumerate(
@@ -129,11 +134,10 @@ def _parts(
 
 
 def _encode(
-    scene: Gaussians, losses: Losses, frame: str, palette: int, progress: Progress | None
+    scene: Gaussians, losses: Losses, frame: str, order: NDArray[np.int64], palette: int, progress: Progress | None
 ) -> tuple[Textures, dict[str, Any]]:
     """Return the textures by file name, and the meta data."""
-    order, weight = morton_order(scene.means), visibility(scene)
-    weight = weight[order]
+    weight = visibility(scene)[order]
     columns = _columns(scene, losses, frame, order)
     books = {key: fit_levels(columns[key], np.repeat(weight, 3)) for key in ("scales", "sh0")}
     ends = np.stack([columns["means"].min(axis=0), columns["means"].max(axis=0)])

@@ -72,6 +72,11 @@ def read_spz(path: str | os.PathLike[str], *, limits: Limits | None = None, norm
         budget = limits.start(size)
         budget.debit(size, "SPZ file")
         data = file.read(size)
+    return decode_spz(data, budget, normalise=normalise)
+
+
+def decode_spz(data: bytes, budget: Limits, *, normalise: bool = True) -> Gaussians:
+    """Return the scene in the bytes of an SPZ file, as :func:`read_spz` does; ``budget`` is one that was started."""
     header, streams = open_streams(data, budget)
     degree = min(header.degree, len(SH_COEFFICIENTS) - 1)
     budget.debit(header.count * row_bytes(degree), f"SPZ scene of {header.count:,} Gaussians")

@@ -36,6 +36,8 @@ class Format:
         The frames that such files are in; the first is the one that the writer turns a scene to if it is in none.
     moving : bool
         A file is a moving scene: its reader also takes ``time``.
+    levels : bool
+        A file has levels of detail: its reader also takes ``level``.
     sh_degree : int
         Highest SH degree that a file can hold.
     antialiased, surfels, extras : bool
@@ -54,6 +56,7 @@ class Format:
     folder: bool = False
     frames: tuple[str, ...] = ("rdf",)
     moving: bool = False
+    levels: bool = False
     sh_degree: int = 3
     antialiased: bool = False
     surfels: bool = False
@@ -105,7 +108,9 @@ FORMATS: dict[str, Format] = {
         ),
         Format(
             "png-compression", "gsplat PngCompression", (), (), _module("pngcompression", "read_png_compression"),
-            folder=True, limits="reads the folder or its meta.json",
+            _module("pngcompression", "write_png_compression"), settings=("palette", "progress"), folder=True,
+            limits="positions 16 bits of the logarithm, all else 8 bits between the ends of the scene, SH in a palette "
+            "of 6 bits; a square number of Gaussians, in Morton order; reads the folder or its meta.json",
         ),
         Format(
             "sog", "PlayCanvas SOG", (".sog",), (), _module("sog", "read_sog"), _module("sog", "write_sog"),
@@ -116,8 +121,19 @@ FORMATS: dict[str, Format] = {
             _module("sog", "write_sog_folder"), settings=("palette", "progress"), folder=True, antialiased=True,
             limits="as SOG; reads the folder or its meta.json",
         ),
-        Format("lod-meta", "PlayCanvas streamed SOG", (".json",)),
-        Format("gltf", "glTF", (".glb", ".gltf"), (b"glTF",)),
+        Format(
+            "lod-meta", "PlayCanvas streamed SOG", (), (), _module("streamedsog", "read_streamed_sog"),
+            _module("streamedsog", "write_streamed_sog"), settings=("levels", "palette", "chunk", "progress"),
+            folder=True, levels=True, antialiased=True,
+            limits="as SOG; reads the folder or its lod-meta.json, one level (--level) of it; writes levels that are "
+            "made by merging neighbours",
+        ),
+        Format(
+            "gltf", "glTF", (".glb",), (b"glTF",), _module("gltf", "read_gltf"), _module("gltf", "write_gltf"),
+            settings=("version",), frames=("luf",),
+            limits="none: float32; KHR_gaussian_splatting in .glb and .gltf, with the draft of its SPZ compression; "
+            "writes .glb, with --spz-version an SPZ in it",
+        ),
         Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz"), (b"PXR-USDC", b"#usda")),
         Format("rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC")),
         Format(
@@ -132,7 +148,11 @@ FORMATS: dict[str, Format] = {
         ),
         Format("4dgs", "4DGS container", (".4dgs",), (b"\x894DGS1\r\n",)),
         Format("splat4d", "splat4d", (".splat4d",), (b"SP4D",)),
-        Format("checkpoint", "PyTorch checkpoint", (".pt", ".pth", ".ckpt")),
+        Format(
+            "checkpoint", "checkpoint of gsplat, splatfacto or Inria", (".pt", ".pth", ".ckpt"), (),
+            _module("checkpoint", "read_checkpoint"), frames=("rdf", "z_up"),
+            limits="reads tensors and runs nothing (PyTorch with weights_only): pip install 'splatpack[checkpoints]'",
+        ),
         Format("cameras", "list of cameras", (".json",)),
         Format("transforms", "list of posed photos", (".json",)),
     )

@@ -5,6 +5,7 @@ The same scene and settings give the same bytes for any number of threads, and w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -35,6 +36,7 @@ def encode(
     progress: Progress | None = None,
     spool: str | None = None,
     weights: NDArray[np.float64] | None = None,
+    pull: Callable[[Plan], Gaussians] | None = None,
 ) -> EncodeReport:
     """Encode a scene as a ``.spk``.
 
@@ -52,6 +54,9 @@ def encode(
         Folder of the spool file for large scenes.
     weights : float64 (N,) or None
         Importance of each Gaussian where it is known already; measured by rendering when None.
+    pull : callable or None
+        Returns the scene of a plan, moved on the grid of its quantisers: training on photos, say, instead of the refit
+        to pictures of ``scene``.
 
     Raises
     ------
@@ -79,7 +84,10 @@ def encode(
             scene, w = scene.take(keep), w[keep]
     clock.done("importance")
     plan = quantisers(scene, settings, lossy, w)
-    if settings.refined:
+    if pull is not None:
+        scene = pull(plan)
+        clock.done("refine")
+    elif settings.refined:
         scene = _refined(plan, original, report, threads, clock)
         clock.done("refine")
     if settings.lod:

@@ -72,6 +72,8 @@ class Gradients:
     opacities : (N,)
         With respect to the logits.
     sh0, shN : (N, 1, 3), (N, K, 3)
+    centres : (N, 2), or None
+        With respect to the centres in the picture, per pixel: what adaptive density control goes by.
     """
 
     means: NDArray[np.float32]
@@ -80,6 +82,7 @@ class Gradients:
     opacities: NDArray[np.float32]
     sh0: NDArray[np.float32]
     shN: NDArray[np.float32]
+    centres: NDArray[np.float32] | None = None
 
 
 def forward(
@@ -145,7 +148,9 @@ def backward(tape: Tape, grad_color: NDArray[np.float32], *, threads: int | None
     entries = _entries(tape, np.ascontiguousarray(grad_color), len(members), threads)
     scene, view, n = tape.scene, tape.view, len(tape.scene)
     means, scales, quats, opacities, _, shN = (np.ascontiguousarray(getattr(scene, name)) for name in ATTRIBUTES)
-    grads = Gradients(*(np.zeros(getattr(scene, name).shape, np.float32) for name in ATTRIBUTES))
+    centres = np.empty((n, 2), np.float32)
+    zeros = {name: np.zeros(getattr(scene, name).shape, np.float32) for name in ATTRIBUTES}
+    grads = Gradients(**zeros, centres=centres)
     cam, eye = pack_camera(tape.camera, tape.near), tape.camera.position
     # each block reads the whole list, so there are few; a Gaussian's sum does not depend on its block
     block = max(1, -(-n // (2 * thread_count(threads))))
@@ -153,6 +158,7 @@ def backward(tape: Tape, grad_color: NDArray[np.float32], *, threads: int | None
     def work(start: int) -> None:
         sums = np.zeros((min(block, n - start), kernels.ENTRY))
         kernels.gather(members, entries, start, sums)
+        centres[start : start + len(sums)] = sums[:, :2]
         chain.project_back(
             means, scales, quats, opacities, cam, scene.antialiased, view.boxes, start, sums,
             grads.means, grads.scales, grads.quats, grads.opacities,

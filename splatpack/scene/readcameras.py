@@ -11,16 +11,16 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splatpack.errors import CorruptError, LimitError, StorageError, UsageError
+from splatpack.errors import CorruptError, LimitError, UsageError
 from splatpack.limits import Limits
 from splatpack.scene.cameras import Camera
+from splatpack.scene.jsonvalues import angle, load_json, matrix, number, pixels
 
-MAX_BYTES = 64 << 20
 MAX_CAMERAS = 100_000
 BLENDER_SIZE = 800
 """Side of the pictures of the NeRF-synthetic scenes, whose files do not state it."""
@@ -61,7 +61,7 @@ def read_cameras(path: str | os.PathLike[str], limits: Limits | None = None) -> 
         The file cannot be read.
     """
     name = os.fspath(path)
-    value = _load(name, limits or Limits())
+    value = load_json(name, limits or Limits())
     items = value if isinstance(value, list) else [value]
     first = items[0] if items else None
     build: Builder
@@ -103,33 +103,6 @@ def write_cameras(cameras: Sequence[Camera]) -> str:
     return "[\n" + ",\n".join(json.dumps(row, allow_nan=False) for row in rows) + "\n]\n"
 
 
-def _load(name: str, limits: Limits) -> Any:
-    """Parse the file, refusing what JSON does not have: NaN, infinities, endless nesting."""
-    try:
-        path = Path(name)
-        if not path.is_file():
-            raise StorageError(f"{name}: no such file, expected a JSON file of cameras.")
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"{name}: {error.strerror or error}. Check the path and its permissions.") from error
-    if len(data) > MAX_BYTES:
-        raise LimitError(f"{name}: more than {MAX_BYTES >> 20} MiB, expected a JSON file of cameras. Split the file.")
-    limits.start(len(data)).debit(16 * len(data), f"{name}: JSON of {len(data):,} bytes")
-    try:
-        return json.loads(data, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise CorruptError(f"{name}: JSON nested too deeply, expected a list of cameras.") from None
-    except ValueError as error:
-        raise CorruptError(f"{name}: not valid JSON ({str(error)[:120]}), expected a list of cameras.") from None
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
-
-
 def _one(name: str, index: int, build: Builder, item: Any) -> Camera:
     try:
         if not isinstance(item, dict):
@@ -141,19 +114,19 @@ def _one(name: str, index: int, build: Builder, item: Any) -> Camera:
 
 def _inria(item: dict[str, Any]) -> Camera:
     """``rotation`` is camera to world, row by row; the principal point is the centre of the picture."""
-    width, height = _size(item, "width"), _size(item, "height")
-    viewmat = _inverse(_matrix(item, "rotation", (3, 3)), _matrix(item, "position", (3,)))
-    fx, fy = _number(item, "fx"), _number(item, "fy")
+    width, height = pixels(item, "width"), pixels(item, "height")
+    viewmat = _inverse(matrix(item, "rotation", (3, 3)), matrix(item, "position", (3,)))
+    fx, fy = number(item, "fx"), number(item, "fy")
     return Camera(viewmat, fx, fy, width / 2, height / 2, width, height, _label(item.get("img_name")))
 
 
 def _own(item: dict[str, Any]) -> Camera:
-    viewmat = _matrix(item, "viewmat" if "viewmat" in item else "w2c", (4, 4))
+    viewmat = matrix(item, "viewmat" if "viewmat" in item else "w2c", (4, 4))
     if np.abs(viewmat[3] - (0, 0, 0, 1)).max() > 1e-6:
         raise UsageError("viewmat: last row is not 0 0 0 1, expected a rigid world-to-camera matrix.")
-    width, height = _size(item, "width"), _size(item, "height")
-    fx = _number(item, "fx")
-    fy, cx, cy = _number(item, "fy", fx), _number(item, "cx", width / 2), _number(item, "cy", height / 2)
+    width, height = pixels(item, "width"), pixels(item, "height")
+    fx = number(item, "fx")
+    fy, cx, cy = number(item, "fy", fx), number(item, "cx", width / 2), number(item, "cy", height / 2)
     return Camera(viewmat, fx, fy, cx, cy, width, height, _label(item.get("name")))
 
 
@@ -167,22 +140,14 @@ class _Transforms:
 
     def __call__(self, frame: dict[str, Any]) -> Camera:
         item = {**self.top, **frame}
-        key = "transform_matrix"
-        rows = item.get(key)
-        pose = _matrix(item, key, (3, 4) if isinstance(rows, list) and len(rows) == 3 else (4, 4))
         width, height = self._picture_size(item)
-        fx = _number(item, "fl_x") if "fl_x" in item else width / 2 / math.tan(_angle(item, "camera_angle_x") / 2)
-        fy = _number(item, "fl_y", fx)
-        if "fl_y" not in item and "camera_angle_y" in item:
-            fy = height / 2 / math.tan(_angle(item, "camera_angle_y") / 2)
-        cx, cy = _number(item, "cx", width / 2), _number(item, "cy", height / 2)
-        viewmat = _inverse(pose[:3, :3] * _OPENGL, pose[:3, 3])
-        return Camera(viewmat, fx, fy, cx, cy, width, height, _label(item.get("file_path")))
+        fx, fy, cx, cy = frame_intrinsics(item, width, height)
+        return Camera(frame_viewmat(item), fx, fy, cx, cy, width, height, _label(item.get("file_path")))
 
     def _picture_size(self, item: dict[str, Any]) -> tuple[int, int]:
         """Return the stated size, else that of the first picture beside the file, else Blender's 800 x 800."""
         if "w" in item and "h" in item:
-            return _size(item, "w"), _size(item, "h")
+            return pixels(item, "w"), pixels(item, "h")
         if self.known is None:
             self.known = self._look(item.get("file_path")) or (BLENDER_SIZE, BLENDER_SIZE)
         return self.known
@@ -202,6 +167,34 @@ class _Transforms:
         return None
 
 
+def frame_viewmat(item: dict[str, Any]) -> NDArray[np.float64]:
+    """Return the world-to-camera matrix (OpenCV axes) of a frame of a ``transforms.json``, float64 (4, 4).
+
+    Raises
+    ------
+    UsageError
+        ``transform_matrix`` is no matrix of numbers; whether it is rigid is not looked at.
+    """
+    rows = item.get("transform_matrix")
+    pose = matrix(item, "transform_matrix", (3, 4) if isinstance(rows, list) and len(rows) == 3 else (4, 4))
+    return _inverse(pose[:3, :3] * _OPENGL, pose[:3, 3])
+
+
+def frame_intrinsics(item: dict[str, Any], width: int, height: int) -> tuple[float, float, float, float]:
+    """Return fx, fy, cx, cy of a frame of a ``transforms.json``, pixels of a picture of this size.
+
+    Raises
+    ------
+    UsageError
+        A field is missing or is no finite number.
+    """
+    fx = number(item, "fl_x") if "fl_x" in item else width / 2 / math.tan(angle(item, "camera_angle_x") / 2)
+    fy = number(item, "fl_y", fx)
+    if "fl_y" not in item and "camera_angle_y" in item:
+        fy = height / 2 / math.tan(angle(item, "camera_angle_y") / 2)
+    return fx, fy, number(item, "cx", width / 2), number(item, "cy", height / 2)
+
+
 def _image_size(path: Path) -> tuple[int, int] | None:
     from PIL import Image, UnidentifiedImageError
 
@@ -218,50 +211,6 @@ def _inverse(rotation: NDArray[np.float64], position: NDArray[np.float64]) -> ND
     viewmat[:3, :3] = rotation.T
     viewmat[:3, 3] = -rotation.T @ position
     return viewmat
-
-
-def _number(item: dict[str, Any], key: str, default: float | None = None) -> float:
-    value = item.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UsageError(f"{key}: {str(value)[:40]!r}, expected a number.")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise UsageError(f"{key}: {str(value)[:40]}, expected a finite number.")
-    return number
-
-
-def _angle(item: dict[str, Any], key: str) -> float:
-    angle = _number(item, key)
-    if not 0 < angle < math.pi:
-        raise UsageError(f"{key}: {angle}, expected a field of view between 0 and pi radians (or fl_x in pixels).")
-    return angle
-
-
-def _size(item: dict[str, Any], key: str) -> int:
-    number = _number(item, key)
-    if number != int(number):
-        raise UsageError(f"{key}: {number}, expected a whole number of pixels.")
-    return int(number)
-
-
-def _matrix(item: dict[str, Any], key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    want = " x ".join(map(str, shape))
-    rows = item.get(key)
-    flat = rows if len(shape) == 1 else _flatten(rows, shape)
-    if not isinstance(flat, list) or len(flat) != math.prod(shape):
-        raise UsageError(f"{key}: expected {want} numbers.")
-    return np.array([_number({key: v}, key) for v in flat], np.float64).reshape(shape)
-
-
-def _flatten(rows: Any, shape: tuple[int, ...]) -> list[Any] | None:
-    if not isinstance(rows, list) or len(rows) != shape[0]:
-        return None
-    if not all(isinstance(row, list) and len(row) == shape[1] for row in rows):
-        return None
-    return [v for row in rows for v in row]
 
 
 def _label(value: Any) -> str:

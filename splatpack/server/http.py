@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from splatpack.server import auth
+from splatpack.server import auth, viewer
 from splatpack.server.config import ServerConfig
 from splatpack.server.metrics import Metrics
 from splatpack.server.pages import landing
@@ -60,6 +60,7 @@ class Site:
         self._registry, self._config, self._metrics, self._gauges = registry, config, metrics, gauges
         self._files = {f"/scenes/{scene.index.name}.spk": scene for scene in registry}
         self._facts = [scene.facts() for scene in registry]
+        self._assets = viewer.assets()
 
     def answer(self, request: Request) -> Answer:
         """Return the response to a request, CORS included."""
@@ -87,6 +88,12 @@ class Site:
             return Answer(405, {"Allow": "GET, HEAD, OPTIONS"}, b"GET and HEAD only\n")
         if path == "/healthz":
             return Answer(200, {"Content-Type": "text/plain", "Cache-Control": "no-store"}, b"ok\n")
+        if path == viewer.PREFIX:
+            return Answer(301, {"Location": f"{viewer.PREFIX}/"})
+        if path in self._assets:  # before tokens: browsers cannot show one for a page, and these files are no secret
+            asset = self._assets[path]
+            changed = not asset.unchanged(request)
+            return Answer(200 if changed else 304, dict(asset.headers), asset.body if changed else b"")
         if not auth.allowed(request, self._config.tokens):
             return Answer(401, {"WWW-Authenticate": 'Bearer realm="splatpack"'}, b"a token is needed\n")
         if path in self._files:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,8 @@ class ChunkTable:
         As the directory has them; a gain that it does not have is 4^level radius^2.
     parent : int64 (n,)
         The chunk that must come first, or -1.
+    group : int64 (n,)
+        The stand-in that the chunk replaces together with all others of its group, or -1.
     near : float
         The least distance that is told apart: a thousandth of the scene's half diagonal.
     """
@@ -52,10 +54,16 @@ class ChunkTable:
     error: Floats
     gain: Floats
     parent: NDArray[np.int64]
+    group: NDArray[np.int64]
     near: float
 
     def __len__(self) -> int:
         return len(self.size)
+
+    def take(self, rows: NDArray[np.int64]) -> ChunkTable:
+        """Return the table of some chunks; parents and groups keep their numbers."""
+        columns = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "near"}
+        return replace(self, **columns)
 
     @cached_property
     def children(self) -> dict[int, list[int]]:
@@ -67,20 +75,20 @@ class ChunkTable:
 
     @classmethod
     def of(cls, chunks: Sequence[Chunk]) -> ChunkTable:
-        """Return the table of a directory's chunks. Where entries name a parent, it must stand before them."""
+        """Return the table of a directory's chunks, all of them."""
         low = np.array([c.low for c in chunks], np.float64).reshape(-1, 3)
         high = np.array([c.high for c in chunks], np.float64).reshape(-1, 3)
         radius = np.linalg.norm(high - low, axis=1) / 2
         level = np.array([c.level for c in chunks], np.float64)
         gain = np.array([c.gain for c in chunks], np.float64)
-        parent = np.array([getattr(c, "parent", -1) for c in chunks], np.int64)
-        parent[(parent >= np.arange(len(chunks))) | (parent < -1)] = -1
+        parent = np.array([c.parent for c in chunks], np.int64)
+        replaced = np.array([*(c.successors > 0 for c in chunks), False])
         half = float(np.linalg.norm(high.max(axis=0) - low.min(axis=0))) / 2
         return cls(
             (low + high) / 2, radius, np.minimum([c.reach for c in chunks], radius),
             np.array([c.length for c in chunks], np.float64), np.array([c.count for c in chunks], np.int64),
             np.array([c.error for c in chunks], np.float64), np.where(gain > 0, gain, 4.0**level * radius**2), parent,
-            max(1e-3 * half, 1e-9),
+            np.where(replaced[parent], parent, -1), max(1e-3 * half, 1e-9),
         )  # fmt: skip
 
 

@@ -44,7 +44,17 @@ def scores(table: ChunkTable, view: View, ahead: float = 0.0) -> Floats:
         vis[_meets(table, *_predicted(view, axes, ahead), view, ball)] = SOON
     vis[_inside(local, ball, view)] = SEEN
     value: Floats = np.sqrt(table.gain) / d * vis * _fade(local[:, 2], dist, ball) / np.sqrt(table.size)
-    return value
+    return _together(table, value)
+
+
+def _together(table: ChunkTable, value: Floats) -> Floats:
+    """Give the chunks that replace one stand-in one score, since they are of use only together."""
+    key = table.group + 1  # 0: none
+    if not key.any():
+        return value
+    size = np.bincount(key, table.size)
+    mean = np.bincount(key, table.size * value * value) / np.where(size > 0, size, 1.0)
+    return np.where(key > 0, np.sqrt(mean[key]), value)
 
 
 def error_pixels(table: ChunkTable, view: View) -> Floats:

@@ -47,7 +47,6 @@ class Scheduler:
         self._at = 0
         self._more = False
         self._late: list[tuple[float, int]] = []
-        self._errors: NDArray[np.float64] | None = None
         self._ahead = 0.0
         self._told = True
 
@@ -176,10 +175,12 @@ class Scheduler:
         value = priority.scores(table, self.view, self._ahead)
         ready = ~self.sent
         if table.children:
-            self._errors = priority.error_pixels(table, self.view)
+            missing = np.bincount(table.group + 1, ~self.sent)
+            missing[0] = 0.0
+            whole = self.sent & (missing[table.group + 1] == 0)
+            coarse = priority.error_pixels(table, self.view) > self.view.tau
             has = table.parent >= 0
-            above = table.parent[has]
-            ready[has] &= self.sent[above] & (self._errors[above] > self.view.tau)
+            ready[has] &= (whole & coarse)[table.parent[has]]
         ids = np.nonzero(ready)[0]
         order = ids[np.lexsort((ids, -value[ids]))]
         self._more = len(order) > BATCH
@@ -188,11 +189,20 @@ class Scheduler:
         self._at, self._late = 0, []
 
     def _admit(self, item: int) -> None:
-        """Queue the children of a chunk that was sent, where its error is visible."""
-        children = self.index.table.children.get(item)
-        if not children or self.view is None or self._errors is None or self._errors[item] <= self.view.tau:
+        """Queue the children of a chunk that was sent; of a group, when its last chunk was sent."""
+        table, view = self.index.table, self.view
+        if not table.children or view is None:
             return
-        value = priority.scores(self.index.table, self.view, self._ahead)
-        for child in children:
+        group = int(table.group[item])
+        sent = table.children[group] if group >= 0 else [item]
+        if not self.sent[sent].all():
+            return
+        pixels = priority.error_pixels(table.take(np.array(sent)), view)
+        coarse = [i for i, error in zip(sent, pixels.tolist(), strict=True) if error > view.tau]
+        rows = [child for i in coarse for child in table.children.get(i, ())]
+        if not rows:
+            return
+        value = priority.scores(table.take(np.array(rows)), view, self._ahead)
+        for score, child in zip(value.tolist(), rows, strict=True):
             if not self.sent[child]:
-                heapq.heappush(self._late, (-float(value[child]), child))
+                heapq.heappush(self._late, (-score, child))

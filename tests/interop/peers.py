@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from splatpack.formats.registry import read_scene, write_scene
-from splatpack.scene.gaussians import Gaussians
+from splatpack.formats.registry import read_scene, write_folder, write_scene
+from splatpack.scene.gaussians import C0, Gaussians
+from splatpack.scene.transform import change_frame
 from splatpack.scene.validate import normalise_quats
 
 NODE = Path(__file__).parent / "node"
@@ -32,6 +33,8 @@ class Case:
     ----------
     ending : str
         Of the file name: what our writer and theirs go by.
+    folder : str
+        The name of our format, where ``ending`` is the index of a folder.
     reads, writes : bool
         Whether the peer reads ours; whether it writes some for us.
     settings : tuple
@@ -49,6 +52,7 @@ class Case:
     frame: str | None = None
     degree: int = 3
     label: str = ""
+    folder: str = ""
 
 
 class Peer(ABC):
@@ -119,13 +123,18 @@ class SplatTransform(_Node, _ThroughPly):
         Case(".spz", settings=(("version", 4),), frame="rdf", label="v4"),
         Case(".sog", degree=0, label="SH 0"),
         Case(".sog", degree=1, label="SH 1"),
+        Case("/meta.json", degree=0, folder="sog-folder"),
+        Case("/lod-meta.json", degree=0, folder="lod-meta", label="SH 0"),
+        Case("/lod-meta.json", degree=1, folder="lod-meta", label="SH 1"),
+        Case(".glb", reads=False),
     )
 
     def convert(self, source: Path, target: Path, case: Case) -> None:
         program = self.folder / "node_modules" / self.package / "bin" / "cli.mjs"
         version = dict(case.settings).get("version")
         extra = ["--spz-version", version] if version and target.suffix == ".spz" else []
-        self.run("node", program, "-q", "-w", "-g", "cpu", *extra, source, target)
+        tag = ["-l", 0] if target.name == "lod-meta.json" else []
+        self.run("node", program, "-q", "-w", "-g", "cpu", *extra, source, *tag, target)
 
 
 class SpzJs(_Node, _ThroughPly):
@@ -270,6 +279,55 @@ open(target, "wb").write(made["data"])
         self.run(self.python, "-c", self.script, source, target)
 
 
+class Fourdgs(_Python):
+    """Its scenes have SH of 8 bits within +-4, channel by channel; scales and alphas without logarithm; quats xyzw."""
+
+    name = module = "fourdgs"
+    cases = (Case(".glb"),)
+    script = """
+import sys, numpy as np, fourdgs
+source, target = sys.argv[1:]
+if target.endswith(".npz"):
+    g = fourdgs.from_gltf(source).gaussians
+    np.savez(target, positions=g.positions, scales=g.scales, rotations=g.rotations, colors=g.colors,
+             sh=np.zeros((g.count, 0), "u1") if g.sh is None else g.sh)
+else:
+    a, n = np.load(source), len(np.load(source)["positions"])
+    zero, end = np.zeros(n, "f4"), np.full(n, np.inf, "f4")
+    g = fourdgs.GaussianSet(a["positions"], a["scales"], a["rotations"], a["colors"], np.zeros((n, 3), "f4"), zero, end,
+                            zero, end, sh=a["sh"], sh_degree=int(a["degree"]))
+    fourdgs.to_gltf(target, g, 0.0, cutoff=0.05, coordinate_system="y-up-right-handed")
+"""
+
+    def decode(self, source: Path, case: Case) -> Gaussians:
+        target = source.with_name("peer.npz")
+        self.run(self.python, "-c", self.script, source, target)
+        with np.load(target) as a:
+            n = len(a["positions"])
+            alpha = np.clip(a["colors"][:, 3].astype(np.float64), 1e-6, 1 - 1e-6)
+            shn = (a["sh"].reshape(n, 3, -1).transpose(0, 2, 1) / 255.0 * 8 - 4).astype(np.float32)
+            scene = Gaussians(
+                means=a["positions"], scales=np.log(a["scales"]), quats=a["rotations"][:, (3, 0, 1, 2)].copy(),
+                opacities=(np.log(alpha) - np.log1p(-alpha)).astype(np.float32), frame="luf",
+                sh0=((a["colors"][:, None, :3] - 0.5) / C0).astype(np.float32), shN=np.ascontiguousarray(shn),
+            )  # fmt: skip
+        return change_frame(scene, "rdf")
+
+    def encode(self, source: Path, target: Path, case: Case) -> None:
+        scene = change_frame(read_scene(source), "luf")
+        rgba = np.concatenate([0.5 + C0 * scene.sh0[:, 0], 1 / (1 + np.exp(-scene.opacities[:, None]))], axis=1)
+        levels = np.rint((scene.shN.transpose(0, 2, 1) + 4) / 8 * 255).clip(0, 255).astype(np.uint8)
+        between = source.with_name("scene.npz")
+        np.savez(
+            between, positions=scene.means, scales=np.exp(scene.scales), rotations=scene.quats[:, (1, 2, 3, 0)],
+            colors=rgba.astype(np.float32), sh=levels.reshape(len(scene), -1), degree=scene.sh_degree,
+        )  # fmt: skip
+        self.run(self.python, "-c", self.script, between, target)
+
+    def convert(self, source: Path, target: Path, case: Case) -> None:
+        raise NotImplementedError
+
+
 class Ply2Splat(_Python):
     name = module = "ply2splat"
     cases = (Case(".splat", degree=0),)
@@ -292,12 +350,16 @@ else:
 
 
 PEERS: tuple[type[Peer], ...] = (
-    SplatTransform, AdobeSpz, SpzJs, GsplatJs, Mkkellogg, Gsply, GaussForge, Ply2Splat,
+    SplatTransform, AdobeSpz, SpzJs, GsplatJs, Mkkellogg, Gsply, GaussForge, Fourdgs, Ply2Splat,
 )  # fmt: skip
 
 
 def write_ours(scene: Gaussians, target: Path, case: Case) -> None:
     """Write a scene as this package does, in the frame that the peer expects."""
     settings = {} if target.suffix == ".ksplat" else dict(case.settings)
+    if case.folder:
+        target.parent.mkdir()
+        write_folder(target.parent, scene, case.folder, frame=case.frame)
+        return
     with target.open("wb") as file:
         write_scene(file, scene, case.ending, frame=case.frame, **settings)

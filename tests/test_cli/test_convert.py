@@ -115,6 +115,9 @@ def test_out_of_range_is_an_error_and_leaves_no_file(cli: Runner, folder: Path) 
         (["none.ply", "out.spz"], 6, "none.ply"),
         (["scene.ply", "out.ply", "--spz-version", "3"], 2, "expected an .spz"),
         (["scene.ply", "out.spk", "--output-frame", "rub"], 2, "a .spk says in which frame"),
+        (["scene.ply", "out.ply", "--levels", "2"], 2, "is no streamed SOG"),
+        (["scene.ply", "out", "--to", "sog-folder", "--levels", "2"], 2, "is no streamed SOG"),
+        (["scene.ply", "out", "--to", "sog-folder", "--spz-version", "2"], 2, "is a folder"),
         (["scene.ply", "out.ply", "--frame", "up"], 2, "up"),
         (["scene.ply"], 2, "Missing argument"),
         (["scene.ply", "scene.spk", "out"], 2, "--to"),
@@ -176,6 +179,79 @@ def test_a_folder_that_is_a_scene(cli: Runner, tmp_path: Path) -> None:
     values = cli("convert", folder, tmp_path / "out.ply", "--json").json
     assert values["n"] == 25
     assert values["bytes_in"] == sum(len(data) for data in GOOD.values())
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (["out", "--to", "sog-folder"], "sog"), (["out/meta.json"], "sog"),
+        (["out", "--to", "lod-meta"], "streamed-sog"), (["out/lod-meta.json", "--levels", "2"], "streamed-sog"),
+        (["out", "--to", "png-compression"], "png-compression"),
+    ],
+)  # fmt: skip
+def test_formats_that_are_folders(
+    cli: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], kind: str
+) -> None:
+    monkeypatch.chdir(folder)
+    values = cli("convert", "scene.ply", *words, "--json").json
+    assert values["output"] == "out"
+    assert values["bytes_out"] == sum(p.stat().st_size for p in (folder / "out").rglob("*") if p.is_file())
+    assert {p.name for p in folder.iterdir()} == {"scene.ply", "scene.spk", "out"}
+    scene = read_scene(folder / "out")
+    assert scene.metadata["source"]["format"] == kind
+    assert len(scene) == (COUNT if kind != "png-compression" else int(COUNT**0.5) ** 2)
+    assert cli("convert", "out", "back.ply", "--json").json["n"] == len(scene)
+
+
+def test_levels(cli: Runner, folder: Path) -> None:
+    assert (
+        cli("convert", folder / "scene.ply", folder / "lod", "--to", "lod-meta", "--levels", 3, "--quiet").status == 0
+    )
+    sizes = [
+        cli("convert", folder / "lod", folder / "out.ply", "--level", i, "--force", "--json").json["n"]
+        for i in (0, 1, 2)
+    ]
+    assert sizes == [COUNT, round(COUNT / 4), round(round(COUNT / 4) / 4)]
+    assert cli("convert", folder / "lod", folder / "out.ply", "--level", 3, "--force").status == 2
+    assert cli("convert", folder / "scene.ply", folder / "x.ply", "--level", 0).status == 2
+    again = cli("convert", folder / "lod" / "lod-meta.json", folder / "b.ply", "--json").json
+    assert again["bytes_in"] == sum(p.stat().st_size for p in (folder / "lod").rglob("*") if p.is_file())
+
+
+def test_a_folder_is_replaced_only_by_force_and_only_if_it_is_a_scene(
+    cli: Runner, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "out").mkdir()
+    assert cli("convert", "scene.ply", "out/meta.json", "--quiet").status == 0
+    done = cli("convert", "scene.ply", "out", "--to", "lod-meta")
+    assert (done.status, "exists already" in done.err) == (6, True)
+    assert cli("convert", "scene.ply", "out", "--to", "lod-meta", "--force", "--quiet").status == 0
+    assert read_scene(folder / "out").metadata["source"]["format"] == "streamed-sog"
+    (folder / "own").mkdir()
+    (folder / "own" / "letter.txt").write_text("dear")
+    done = cli("convert", "scene.ply", "own", "--to", "lod-meta", "--force")
+    assert (done.status, "no folder of a scene" in done.err) == (6, True)
+    (folder / "link").symlink_to("out")
+    assert cli("convert", "scene.ply", "link", "--to", "lod-meta", "--force").status == 6
+    assert cli("convert", "scene.ply", "scene.spk", "--to", "lod-meta", "--force").status == 6
+    assert cli("convert", "scene.ply", "meta.json").status == 6
+    assert (folder / "own" / "letter.txt").read_text() == "dear"
+    assert {p.name for p in folder.iterdir()} == {"scene.ply", "scene.spk", "out", "own", "link"}
+
+
+def test_a_folder_that_fails_leaves_nothing(cli: Runner, folder: Path) -> None:
+    done = cli("convert", folder / "scene.ply", folder / "no" / "out", "--to", "lod-meta")
+    assert (done.status, "cannot be written" in done.err) == (6, True)
+    assert {p.name for p in folder.iterdir()} == {"scene.ply", "scene.spk"}
+
+
+def test_a_batch_of_folders(cli: Runner, many: Path) -> None:
+    values = cli("convert", many, many / "out", "--to", "sog-folder", "--json").json
+    assert [Path(f["output"]).name for f in values["files"]] == ["s0", "s1", "s2"]
+    assert values["failures"] == []
+    back = cli("convert", many / "out", many / "back", "--to", "ply", "--json").json
+    assert back["n"] == values["n"] == 50 + 51 + 52
 
 
 def test_a_frame_of_a_moving_scene(cli: Runner, folder: Path) -> None:

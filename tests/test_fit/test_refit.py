@@ -13,7 +13,8 @@ from splatpack.codecs import splat
 from splatpack.codecs.splat import Q20, SplatParams
 from splatpack.errors import UsageError
 from splatpack.fit.kernels import units as kernels
-from splatpack.fit.refit import _Rounded, refit
+from splatpack.fit.refit import refit
+from splatpack.fit.rounded import Rounded
 from splatpack.render.backward import Gradients
 from splatpack.render.compare import compare
 from splatpack.scene.gaussians import ATTRIBUTES, Gaussians, concatenate
@@ -130,7 +131,7 @@ def test_a_gaussian_that_no_view_shows_is_not_touched() -> None:
 
 def test_gradients_that_are_not_numbers_count_as_none() -> None:
     p = params()
-    rounded = _Rounded(SCENE, p, CLASSES, True, 1)
+    rounded = Rounded(SCENE, p, CLASSES, True, 1)
     before: dict[str, Any] = {name: getattr(rounded.scene, name).copy() for name in ATTRIBUTES}
     bad: list[Any] = [np.full(getattr(SCENE, name).shape, np.nan, np.float32) for name in ATTRIBUTES]
     rounded.step(Gradients(*bad), 10.0)

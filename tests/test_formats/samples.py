@@ -20,6 +20,8 @@ SAMPLES: dict[str, bytes] = {
     "a.compressed.ply": test_compressedply.build([test_compressedply.VERTEX] * 3, sh=bytes(range(27))),
     "stg.ply": plyfiles.ply({k: v[:3] for k, v in test_stg.columns().items()}),
     "a.splatv": test_splatv.build(test_splatv.STILL + test_splatv.MOTION[:-4] + struct.pack("<2e", 0.0, 1.0)),
+    "a.glb": encode(synth.scene(4, 1), ".glb")[0],
+    "spz.glb": encode(synth.scene(4, 1), ".glb", version=3)[0],
     "a.sog": test_sog.zipped(test_sog.hand_built(2)),
     **{f"{level}.ksplat": test_ksplat.build(test_ksplat.small(1), level, 1) for level in (0, 1, 2)},
 }

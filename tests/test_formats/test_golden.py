@@ -24,13 +24,14 @@ def test_old_files_are_read(name: str) -> None:
     want = scene if order is None else scene.take(order)
     coarse = {"covariances": 0.4} if name == "v2.spz" else {"means": 0.01} if "compressed" in name else {}
     coarse = {"means": 5e-4, "covariances": 0.1, "shN": 0.3} if name == "scene.sog" else coarse
-    bounds = {} if name == "scene.ply" else {"means": 1.3e-4} | FINE | coarse
+    exact = {"scene.ply": {}, "scene.glb": {"scales": 1e-6, "covariances": 3e-6, "alphas": 2e-7}}
+    bounds = exact[name] if name in exact else {"means": 1.3e-4} | FINE | coarse
     assert_close(want, change_frame(found, "rdf"), **bounds)
-    assert found.antialiased == (name != "scene.splat")
+    assert found.antialiased == (name not in ("scene.splat", "scene.glb"))
     assert found.sh_degree == (0 if name == "scene.splat" else 2)
 
 
-@pytest.mark.parametrize("name", ["scene.splat", "scene.compressed.ply"])
+@pytest.mark.parametrize("name", ["scene.splat", "scene.compressed.ply", "scene.glb"])
 def test_the_same_bytes_are_written(name: str) -> None:
     assert encode(original(), name)[0] == (FOLDER / name).read_bytes()
 

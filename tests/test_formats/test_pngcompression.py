@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from splatpack.errors import CorruptError, LimitError, SplatpackError, StorageError, TruncatedError, UnsupportedError
+from splatpack.errors import (
+    CorruptError,
+    LimitError,
+    SplatpackError,
+    StorageError,
+    TruncatedError,
+    UnsupportedError,
+    UsageError,
+)
 from splatpack.formats.detect import detect
-from splatpack.formats.registry import read_scene
+from splatpack.formats.morton import morton_order
+from splatpack.formats.registry import read_scene, write_folder
 from splatpack.limits import Limits
 from splatpack.scene.gaussians import Gaussians
 from tests import synth
@@ -79,6 +89,52 @@ def test_a_folder(tmp_path: Path, degree: int) -> None:
     bounds = {"means": 5e-4, "scales": 0.02, "covariances": 0.05, "alphas": 0.02, "sh0": 0.02}
     assert_close(scene, back, **bounds, shN=float(np.ptp(scene.shN)) / 126 * 1.01 if degree else 0.0)
     assert np.array_equal(read_scene(folder / "meta.json").means, back.means)
+
+
+@pytest.mark.parametrize("degree", [0, 2, 3])
+def test_what_we_write_is_read(tmp_path: Path, degree: int) -> None:
+    scene = synth.scene(400, degree, seed=3)
+    scene = replace(scene, opacities=scene.opacities.clip(-8, 8), antialiased=True)
+    said = write_folder(tmp_path, scene, "png-compression", palette=400)
+    assert [s.split(":")[0] for s in said] == ["antialiased"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(set(GOOD) - (set() if degree else {"shN.npz"}))
+    back = read_scene(tmp_path)
+    want = scene.take(morton_order(scene.means))
+    bounds = {"means": 2e-3, "scales": 0.02, "covariances": 0.06, "alphas": 0.02, "sh0": 0.02}
+    step = np.abs(want.shN - back.shN).max(initial=0.0)
+    assert step <= np.ptp(scene.shN) / 126 * 1.3 if degree else step == 0
+    assert_close(want, back, **bounds, shN=step)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    assert {name: entry["shape"] for name, entry in meta.items()} == {
+        "means": [400, 3], "scales": [400, 3], "quats": [400, 4], "opacities": [400], "sh0": [400, 1, 3],
+        "shN": [400, (degree + 1) ** 2 - 1, 3],
+    }  # fmt: skip
+
+
+def test_the_least_opaque_are_left_out(tmp_path: Path) -> None:
+    scene = synth.scene(103, 1, seed=3)
+    said = write_folder(tmp_path, scene, "png-compression", palette=8)
+    assert said == ["3 of 103 Gaussians: left out, the least opaque: their number must be a square."]
+    back = read_scene(tmp_path)
+    assert len(back) == 100
+    kept = np.sort(scene.opacities)[3:]
+    assert np.sort(back.opacities) == pytest.approx(kept.clip(-8, 8), abs=0.04)
+
+
+def test_what_is_clamped_or_cannot_be_written(tmp_path: Path) -> None:
+    scene = synth.scene(9, 1)
+    scene.scales[:2] = -np.inf
+    scene.sh0[0] = 3e4
+    scene.shN[:3] = -3e4
+    said = write_folder(tmp_path, scene, "png-compression")
+    assert [s.split(" of")[0] for s in said] == ["2", "1", "3"]
+    with pytest.raises(UnsupportedError, match="0 Gaussians"):
+        write_folder(tmp_path, synth.scene(0), "png-compression")
+    with pytest.raises(UsageError, match="palette: 0"):
+        write_folder(tmp_path, scene, "png-compression", palette=0)
+    one = synth.scene(1, 3)
+    write_folder(tmp_path, one, "png-compression")
+    assert_close(one, read_scene(tmp_path), means=1e-5, scales=1e-5, covariances=1e-5, alphas=1e-5, sh0=1e-5, shN=1.0)
 
 
 def test_a_flat_channel_is_its_minimum(tmp_path: Path) -> None:

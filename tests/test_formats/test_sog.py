@@ -32,6 +32,7 @@ from splatpack.formats.sogimage import decode_texture, encode_texture, texture_s
 from splatpack.formats.sogwrite import default_palette
 from splatpack.limits import Limits
 from splatpack.render.compare import compare
+from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 from splatpack.scene.transform import change_frame
 from splatpack.scene.validate import validate
 from tests import synth
@@ -207,6 +208,12 @@ def test_what_is_clamped_or_refused() -> None:
     scene.means[0] = np.nan
     with pytest.raises(InvalidSceneError):
         encode(scene, ".sog")
+    many: dict[str, Any] = {}
+    for name in ATTRIBUTES:
+        row = getattr(scene, name)[:1]
+        many[name] = np.broadcast_to(row, (179_000_000, *row.shape[1:]))
+    with pytest.raises(UnsupportedError, match="179,000,000 Gaussians: a SOG of more than 178,956,970"):
+        encode(Gaussians(**many), ".sog")
 
 
 def test_progress_is_told() -> None:
@@ -227,6 +234,16 @@ def test_webp_is_exact() -> None:
     data = encode_texture(pixels)
     assert texture_size(data, "x") == (12, 8)
     assert np.array_equal(decode_texture(data, "x", (12, 8)), pixels.reshape(-1, 4))
+
+
+def test_pictures_of_more_pixels_than_pillow_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes are held to the count and to the budget; a scene of 89 million Gaussians is no bomb."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    scene = synth.scene(3000, 0)
+    assert len(decode(tmp_path, encode(scene, ".sog")[0], ".sog")) == 3000
+    (tmp_path / "png").mkdir()
+    write_folder(tmp_path / "png", scene, "png-compression")
+    assert len(read_scene(tmp_path / "png")) == 54**2
 
 
 GOOD = hand_built(2)

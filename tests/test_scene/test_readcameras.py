@@ -10,7 +10,7 @@ from PIL import Image
 
 from splatpack.errors import CorruptError, LimitError, SplatpackError, StorageError, UsageError
 from splatpack.limits import Limits
-from splatpack.scene import readcameras
+from splatpack.scene import jsonvalues, readcameras
 from splatpack.scene.cameras import Camera, look_at
 from splatpack.scene.readcameras import read_cameras, write_cameras
 
@@ -178,7 +178,7 @@ def test_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readcameras, "MAX_CAMERAS", 3)
     with pytest.raises(LimitError, match="4 cameras"):
         read_cameras(file)
-    monkeypatch.setattr(readcameras, "MAX_BYTES", 10)
+    monkeypatch.setattr(jsonvalues, "MAX_BYTES", 10)
     with pytest.raises(LimitError, match="MiB"):
         read_cameras(file)
 

@@ -19,22 +19,14 @@ VECTORS: list[dict[str, Any]] = json.loads(
 )
 
 
-class Entry(Chunk):
-    """A directory entry that names a parent, as a tree will."""
-
-    parent: int = -1
-
-
 def entries(rows: list[dict[str, Any]]) -> list[Chunk]:
-    out: list[Chunk] = []
-    for r in rows:
-        e = Entry(
+    return [
+        Chunk(
             0, r["length"], 1, r["level"], 0, tuple(r["low"]), tuple(r["high"]), r["reach"], bytes(16), (), r["error"],
-            r["gain"],
-        )  # fmt: skip
-        object.__setattr__(e, "parent", r["parent"])
-        out.append(e)
-    return out
+            r["gain"], i, r["parent"], r["successors"],
+        )
+        for i, r in enumerate(rows)
+    ]  # fmt: skip
 
 
 def made(table: ChunkTable) -> SceneIndex:
@@ -182,9 +174,25 @@ def test_prefix_and_pages_come_before_what_needs_them() -> None:
     assert drain(scheduler) == [wire.PREFIX, page + 1, 3, 2, page, 0]
 
 
-def test_a_parent_that_is_no_earlier_chunk_is_no_parent() -> None:
-    rows = [dict(VECTORS[0]["chunks"][0], parent=p) for p in (0, 5, -7, 1)]
-    assert ChunkTable.of(entries(rows)).parent.tolist() == [-1, -1, -1, 1]
+def test_what_replaces_a_stand_in_comes_together() -> None:
+    """Chunk 0 is replaced by 1 and 49, far apart; 48 is replaced by nothing and has 2 and 47 below it."""
+    parent, successors = np.full(50, -1), np.zeros(50, int)
+    parent[[1, 49]], successors[0] = 0, 2
+    parent[[2, 47]] = 1
+    table = line(50, index=np.arange(50), parent=parent, successors=successors, gain=np.linspace(1, 2, 50))
+    look = view(x=0.25)
+    value, alone = priority.scores(table, look), priority.scores(replace(table, group=np.full(50, -1)), look)
+    assert value[1] == value[49]
+    assert alone[49] < value[49] < alone[1]
+    others = np.setdiff1d(np.arange(50), [1, 49])
+    assert np.array_equal(value[others], alone[others])
+    some = np.array([1, 2, 49])
+    assert np.array_equal(priority.scores(table.take(some), look), value[some])
+    scheduler = Scheduler(made(table), prefix=True)
+    scheduler.look(look)
+    order = drain(scheduler)
+    assert order.index(49) == order.index(1) + 1
+    assert order.index(2) > order.index(1) > order.index(0)
 
 
 def test_lead_is_bounded() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import float32, int64
+from numba import float32, int64, uint8
 from numpy.typing import NDArray
 
 from splatpack.jit import kernel, ro, rw
@@ -58,4 +58,46 @@ def adam(
         second[i] = v
         # np.divide, since / looks for a zero first, and the loop is then not vector code
         values[i] -= np.divide(rate * m, np.sqrt(v) * unbias + eps)
+    return 0
+
+
+@kernel(
+    int64(
+        ro(float32, 2), rw(float32, 2), rw(float32, 2), rw(float32, 2), ro(uint8), float32, float32, float32, float32,
+        float32, int64, int64,
+    )
+)  # fmt: skip
+def adam_rows(
+    grads: NDArray[Any],
+    values: NDArray[Any],
+    first: NDArray[Any],
+    second: NDArray[Any],
+    chosen: NDArray[Any],
+    rate: Any,
+    beta1: Any,
+    beta2: Any,
+    eps: Any,
+    unbias: Any,
+    start: int,
+    stop: int,
+) -> int:
+    """Take one step of Adam, as :func:`adam` does, for those of the rows ``start`` to ``stop`` that are ``chosen``.
+
+    Parameters
+    ----------
+    chosen : uint8 (n,)
+        Rows of 0 keep their values and their averages.
+    """
+    width = values.shape[1]
+    for i in range(start, stop):
+        if chosen[i] == 0:
+            continue
+        for k in range(width):
+            g = grads[i, k]
+            g = g if -HUGE < g < HUGE else ZERO
+            m = beta1 * first[i, k] + (ONE - beta1) * g
+            v = beta2 * second[i, k] + (ONE - beta2) * (g * g)
+            first[i, k] = m
+            second[i, k] = v
+            values[i, k] -= np.divide(rate * m, np.sqrt(v) * unbias + eps)
     return 0

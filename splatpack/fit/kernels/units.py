@@ -159,15 +159,15 @@ def pull_row(
 @kernel(
     int64(
         ro(float32, 2), ro(float32, 2), ro(float32, 2), ro(float32), ro(float32, 2), ro(float32, 3), ro(float32, 2),
-        ro(float64), ro(uint8), ro(float64, 2), int64, int64, ro(float32), float64, float64, float64, float64, float64,
-        rw(float32, 2), rw(float32, 2), rw(float32, 2), rw(float32, 2),
+        ro(float64), ro(uint8), ro(float64, 2), int64, int64, ro(float32), ro(float32, 2), float64, float64, float64,
+        float64, float64, rw(float32, 2), rw(float32, 2), rw(float32, 2), rw(float32, 2),
     )
 )  # fmt: skip
 def descend(
     means: NDArray[Any], scales: NDArray[Any], quats: NDArray[Any], opacities: NDArray[Any], sh0: NDArray[Any],
     shN: NDArray[Any], at: NDArray[Any], side: NDArray[Any], classes: NDArray[Any], steps: NDArray[Any], start: Int,
-    stop: Int, rates: NDArray[Any], beta1: Float, beta2: Float, shrink: Float, unbias: Float, eps: Float,
-    scratch: NDArray[Any], units: NDArray[Any], first: NDArray[Any], second: NDArray[Any],
+    stop: Int, rates: NDArray[Any], bits: NDArray[Any], beta1: Float, beta2: Float, shrink: Float, unbias: Float,
+    eps: Float, scratch: NDArray[Any], units: NDArray[Any], first: NDArray[Any], second: NDArray[Any],
 ) -> Int:  # fmt: skip
     """Take a step of Adam for the rows ``start`` to ``stop`` that have a gradient; the others are not touched.
 
@@ -179,6 +179,8 @@ def descend(
         Quats at which they were taken.
     rates : float32 (D,)
         Learning rate of each unit.
+    bits : float32 (D, 8) or (0, 8)
+        What a step away from 0 adds to the loss, by unit and class: the gradient of a rate.
     shrink, unbias : float
         1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).
     scratch : float32 (1, D)
@@ -187,6 +189,7 @@ def descend(
     """
     zero = np.float32(0.0)
     width = units.shape[1]
+    priced = bits.shape[0] == width
     for i in range(start, stop):
         # a pixel that a Gaussian reaches moves its opacity, or where alpha is at its limit its colour
         if opacities[i] == zero and sh0[i, 0] == zero and sh0[i, 1] == zero and sh0[i, 2] == zero:
@@ -196,6 +199,8 @@ def descend(
         for k in range(width):
             g: Float = np.float64(scratch[0, k])
             g = g if -HUGE < g < HUGE else 0.0
+            if priced and units[i, k] != zero:
+                g += bits[k, c] if units[i, k] > zero else -bits[k, c]
             m = beta1 * first[i, k] + (1.0 - beta1) * g
             v = beta2 * second[i, k] + (1.0 - beta2) * g * g
             first[i, k] = m

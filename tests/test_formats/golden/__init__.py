@@ -23,6 +23,7 @@ FILES: dict[str, dict[str, Any]] = {
     "v3.spz": {"version": 3},
     "v4.spz": {"version": 4},
     "scene.sog": {},
+    "scene.glb": {},
 }
 
 

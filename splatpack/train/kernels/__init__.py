@@ -1,0 +1,1 @@
+"""Kernels of training, each under :func:`splatpack.jit.kernel`."""

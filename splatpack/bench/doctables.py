@@ -76,7 +76,7 @@ def _machine(result: Result) -> str:
     width, height = result.how["size"]
     return (
         f"{m.get('cpu')}, {m.get('cores')} cores{memory}, no GPU; Python {m.get('python')}, {versions}. "
-        f"Times: {calls(result.how['repeat'])}. {len(by_scene(result.rows))} scenes, "
+        f"Processor seconds: {calls(result.how['repeat'])}. {len(by_scene(result.rows))} scenes, "
         f"pictures of {width}x{height}, a limit of {result.how['timeout']:g} s for a codec and a direction.\n"
     )
 

@@ -39,10 +39,10 @@ def page(result: Result) -> str:
         '<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>splatpack bench</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{STYLE}</style><h1>splatpack bench</h1>"
-        f"<p>Wall times: {calls(result.how['repeat'])}; each codec in a process of its own. "
-        "Quality: renders against the input's, PSNR on seeded views. bits/G: bits per Gaussian of the input. MG/s: "
-        "millions of Gaussians per second. ratio: splatpack's bytes over the codec's at the codec's mean PSNR; "
-        "at worst: at the PSNR of its worst view.</p>"
+        f"<p>Processor seconds: {calls(result.how['repeat'])}; each codec in a process of its own. "
+        "Quality: renders against the input's, PSNR on seeded views. bits/G: bits per Gaussian of the input. MG/CPU s: "
+        "millions of Gaussians decoded per processor second. ratio: splatpack's bytes over the codec's at the codec's "
+        "mean PSNR; at worst: at the PSNR of its worst view.</p>"
         f"<dl>{facts}</dl>{''.join(parts)}</html>\n"
     )
 

@@ -24,15 +24,16 @@ class Column:
 
 ROWS = (
     Column("codec", left=True), Column("bytes"), Column("bits/G"), Column("PSNR"), Column("worst"), Column("SSIM"),
-    Column("ratio"), Column("at worst"), Column("encode s"), Column("decode s"), Column("MG/s"), Column("peak MB"),
+    Column("ratio"), Column("at worst"), Column("encode CPU s"), Column("decode CPU s"), Column("MG/CPU s"),
+    Column("peak MB"),
 )  # fmt: skip
 SUMMARY = (
     Column("codec", left=True), Column("scenes"), Column("ratio"), Column("largest"), Column("at worst"),
-    Column("largest"), Column("encode MG/s"), Column("decode MG/s"),
+    Column("largest"), Column("encode MG/CPU s"), Column("decode MG/CPU s"),
 )  # fmt: skip
 PRESET = (
     Column("preset", left=True), Column("scenes"), Column("bits/G"), Column("PSNR"), Column("lowest PSNR"),
-    Column("worst view"), Column("lowest worst view"), Column("encode MG/s"), Column("decode MG/s"),
+    Column("worst view"), Column("lowest worst view"), Column("encode MG/CPU s"), Column("decode MG/CPU s"),
 )  # fmt: skip
 
 
@@ -48,9 +49,9 @@ def row_cells(row: Row, pair: Equal | None) -> list[str]:
         number(row.ssim, ".4f"),
         ratio(pair.ratio_mean, pair.kind_mean) if pair else "-",
         ratio(pair.ratio_worst, pair.kind_worst) if pair else "-",
-        seconds(row.encode_s),
-        seconds(row.decode_s),
-        rate(row.mgs_per_s),
+        seconds(row.encode_cpu_s),
+        seconds(row.decode_cpu_s),
+        rate(row.decode_rate),
         number(mega, ".0f"),
     ]
 
@@ -77,7 +78,7 @@ def preset_cells(rows: Sequence[Row]) -> list[list[str]]:
         if not mine:
             continue
         means, worst = [r.psnr or 0.0 for r in mine], [r.psnr_min or 0.0 for r in mine]
-        encode = [r.n / r.encode_s / 1e6 for r in mine if r.encode_s]
+        encode = [r.encode_rate for r in mine if r.encode_rate]
         out.append(
             [
                 name,
@@ -87,8 +88,8 @@ def preset_cells(rows: Sequence[Row]) -> list[list[str]]:
                 number(min(means), ".1f"),
                 number(median(worst), ".1f"),
                 number(min(worst), ".1f"),
-                rate(median(encode)),
-                rate(median(r.mgs_per_s or 0.0 for r in mine)),
+                rate(median(encode) if encode else None),
+                rate(median(r.decode_rate or 0.0 for r in mine)),
             ]
         )
     return out

@@ -147,7 +147,8 @@ def summary(rows: Sequence[Row]) -> list[Summary]:
         mine = [r for r in rows if r.codec == codec]
         done = [r for r in mine if r.psnr is not None]
         against = [e for e in pairs if e.codec == codec]
-        rates = [r.n / r.encode_s / 1e6 for r in done if r.encode_s]
+        encode = [r.encode_rate for r in done if r.encode_rate]
+        decode = [r.decode_rate for r in done if r.decode_rate]
         out.append(
             Summary(
                 codec,
@@ -156,8 +157,8 @@ def summary(rows: Sequence[Row]) -> list[Summary]:
                 _spread([e.ratio_worst for e in against]),
                 sum(e.kind_mean == "above" for e in against),
                 sum(e.kind_worst == "above" for e in against),
-                median(rates) if rates else None,
-                median([r.mgs_per_s for r in done if r.mgs_per_s]) if done else None,
+                median(encode) if encode else None,
+                median(decode) if decode else None,
                 "" if done else mine[0].error,
             )
         )

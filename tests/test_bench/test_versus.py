@@ -14,7 +14,7 @@ from splatpack.bench.versus import ALL, delta_rates, equal, summary
 def row(codec: str, family: str, size: int, psnr: float, worst: float, scene: str = "it") -> Row:
     return Row(
         codec, scene, 1000, family, 1000, size, size * 8 / 1000, psnr, worst, 0.9, encode_s=0.5, decode_s=0.25,
-        mgs_per_s=0.004,
+        encode_cpu_s=0.4, decode_cpu_s=0.2, mgs_per_s=0.004,
     )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def test_summary_takes_medians_and_the_largest() -> None:
     rows.append(Row("c", "x", 1000, "c", status="missing", error="not installed"))
     found = {s.codec: s for s in summary(rows)}
     assert found["a"].mean == pytest.approx((0.4, 0.5))
-    assert (found["a"].scenes, found["a"].encode, found["a"].decode) == (3, 0.002, 0.004)
+    assert (found["a"].scenes, found["a"].encode, found["a"].decode) == (3, 0.0025, 0.005)
     assert (found["b"].mean, found["b"].unreached_mean, found["b"].unreached_worst) == ((math.inf, math.inf), 1, 1)
     assert (found["c"].scenes, found["c"].missing, found["c"].decode) == (0, "not installed", None)
     assert found["splatpack 0"].mean is None

@@ -198,9 +198,9 @@ def _nodes(rows: Rows, levels: list[_Level], layers: list[int]) -> list[Node]:
         shares = np.bincount(made.node).astype(np.float64)
         stops = np.cumsum(shares).astype(np.int64)
         up = np.full(len(shares), -1)
-        if above is None:
-            gains = np.bincount(made.node, made.rows[:, SEEN])
-        else:  # what is finer undoes the merges of the node above it, by its share in what replaces that
+        gains: NDArray[np.float64] = np.bincount(made.node, made.rows[:, SEEN])
+        if above is not None:
+            # what is finer undoes the merges of the node above it, by its share in what replaces that
             up = _parents(made, above)
             gains = np.bincount(above.node, above.spent)[up] * shares / np.bincount(up, shares)[up]
         for k, stop in enumerate(stops.tolist()):

@@ -1,8 +1,8 @@
 """The kernels that merge Gaussians by their moments: what a pair costs, who goes with whom, and what comes out.
 
 A Gaussian is a row of :data:`ROW` numbers: mass, area, mean (3), covariance (6: xx xy xz yy yz zz), colour (3), and
-how much it is seen. The mass is opacity times area, what it takes away from the light behind it. The area is the root of
-the second invariant of the covariance (the sum of its principal minors), which for axes s is
+how much it is seen. The mass is opacity times area, what it takes away from the light behind it. The area is the root
+of the second invariant of the covariance (the sum of its principal minors), which for axes s is
 sqrt((s0 s1)^2 + (s0 s2)^2 + (s1 s2)^2): no eigenvalues are needed while pairs are compared, and a factor common to all
 areas drops out everywhere.
 """

@@ -198,7 +198,7 @@ def _nodes(rows: Rows, levels: list[_Level], layers: list[int]) -> list[Node]:
         shares = np.bincount(made.node).astype(np.float64)
         stops = np.cumsum(shares).astype(np.int64)
         up = np.full(len(shares), -1)
-        gains: NDArray[np.float64] = np.bincount(made.node, made.rows[:, SEEN])
+        gains = np.bincount(made.node, made.rows[:, SEEN]).astype(np.float64)
         if above is not None:
             # what is finer undoes the merges of the node above it, by its share in what replaces that
             up = _parents(made, above)

@@ -10,7 +10,7 @@ const AXES = {
 /** Of the shorter side of the picture, radians. */
 const FIELD = (50 * Math.PI) / 180;
 /** How much farther away than the stage says one begins: buttons lie over the edges. */
-const ROOM = 1.25;
+const ROOM = 1.6;
 const WIDEST = (100 * Math.PI) / 180;
 const STEEPEST = Math.PI / 2 - 0.01;
 
@@ -37,8 +37,18 @@ const cross = (/** @type {number[]} */ a, /** @type {number[]} */ b) =>
 export class Pose {
   /** @param {string} frame @param {import("../load/stage.js").Stage} stage */
   constructor(frame, stage) {
-    this.axes = AXES[/** @type {keyof typeof AXES} */ (frame)] ?? AXES.rdf;
+    this.frame = /** @type {keyof typeof AXES} */ (frame in AXES ? frame : "rdf");
     this.home(stage);
+  }
+
+  get axes() {
+    return AXES[this.frame];
+  }
+
+  /** Take another direction for up: files do not always say the right one. */
+  nextUp() {
+    const ways = /** @type {(keyof typeof AXES)[]} */ (["rdf", "rub", "z_up"]);
+    this.frame = ways[(ways.indexOf(this.frame) + 1) % ways.length];
   }
 
   /** Look at the scene from in front of it, from a little above. @param {import("../load/stage.js").Stage} stage */

@@ -64,7 +64,8 @@ export class Pose {
   get forward() {
     const [right, up, front] = this.axes;
     const flat = Math.cos(this.pitch);
-    return add(add(up.map((x) => x * Math.sin(this.pitch)), right, flat * Math.sin(this.yaw)), front, flat * Math.cos(this.yaw));
+    const level = add(right.map((x) => x * Math.sin(this.yaw)), front, Math.cos(this.yaw));
+    return add(level.map((x) => x * flat), up, Math.sin(this.pitch));
   }
 
   /** To the right of the view, level. */
@@ -95,7 +96,13 @@ export class Pose {
     this.distance = Math.min(Math.max(this.distance * factor, 1e-4 * this.size), 100 * this.size);
   }
 
-  /** Move camera and target: right, up in the picture, forward; scene units. @param {number} right @param {number} up @param {number} forward */
+  /**
+   * Move camera and target: right, up in the picture, forward; scene units.
+   *
+   * @param {number} right
+   * @param {number} up
+   * @param {number} forward
+   */
   move(right, up, forward) {
     const ahead = this.forward;
     const above = this.above(ahead);
@@ -133,7 +140,11 @@ export class Pose {
   }
 }
 
-/** The quaternion w, x, y, z of the rotation whose transpose has these rows (Shepperd's method). @param {number[][]} rows */
+/**
+ * The quaternion w, x, y, z of the rotation whose transpose has these rows (Shepperd's method).
+ *
+ * @param {number[][]} rows
+ */
 export function quaternion(rows) {
   const r = (/** @type {number} */ i, /** @type {number} */ k) => rows[k][i];
   const trace = r(0, 0) + r(1, 1) + r(2, 2);

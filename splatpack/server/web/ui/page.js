@@ -91,7 +91,7 @@ export class Page {
     } else if (news.type === "progress") this.progress(news);
     else if (news.type === "failed") this.trouble(news);
     else if (news.type === "full") {
-      this.note("This device's budget of Gaussians is used up: finer detail is left out. ?budget=N in the address changes it.");
+      this.note("This device's budget of Gaussians is used up: finer detail is left out. ?budget=N sets it.");
     } else if (news.type === "context" && news.lost) this.say("The graphics card was taken away; waiting for it…");
     else if (news.type === "context") this.progress(this.last);
     else if (news.type === "frame") this.frame(news);
@@ -140,7 +140,8 @@ export class Page {
   }
 
   buttons() {
-    const on = (/** @type {string} */ id, /** @type {() => void} */ act) => this.find(id).addEventListener("click", act);
+    const on = (/** @type {string} */ id, /** @type {() => void} */ act) =>
+      this.find(id).addEventListener("click", act);
     on("reset", () => this.viewer.home());
     on("fly", () => this.fly());
     on("up", () => this.up());

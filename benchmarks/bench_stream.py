@@ -14,25 +14,27 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path as File
 
 sys.path.insert(0, str(File(__file__).resolve().parent.parent))
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from benchmarks._network import Path, Simulation
+from splatpack.container.directory import Chunk
+from splatpack.container.levels import drawn
 from splatpack.container.reader import ContainerReader
 from splatpack.container.source import MemorySource
 from splatpack.fit.importance import importance
-from splatpack.pack.decode import decode
+from splatpack.pack.decode import decode_chunk, scene_info
 from splatpack.pack.encode import encode
 from splatpack.pack.presets import settings
 from splatpack.render.cpu import render
 from splatpack.render.views import orbit_cameras
 from splatpack.scene.cameras import Camera
-from splatpack.scene.gaussians import FloatArray, Gaussians
+from splatpack.scene.gaussians import ATTRIBUTES, SH_COEFFICIENTS, FloatArray, Gaussians, concatenate
 from splatpack.stream import wire
 from splatpack.stream.client import camera_view
 from splatpack.stream.clientside import Received
@@ -47,22 +49,36 @@ POINTS = 16
 
 @dataclass
 class Scene:
-    """A file, its decoded Gaussians, and where each chunk's rows are."""
+    """A file, and the Gaussians of each of its chunks."""
 
     data: bytes
     index: SceneIndex
-    gaussians: Gaussians
-    starts: NDArray[np.int64]
+    chunks: list[Chunk]
+    parts: list[Gaussians]
 
     @classmethod
     def of(cls, data: bytes) -> Scene:
         reader = ContainerReader(MemorySource(data))
-        counts = [c.count for c in reader.chunks]
-        return cls(data, SceneIndex.of(reader, "scene"), decode(reader), np.cumsum([0, *counts]))
+        info = scene_info(reader)
+        parts = []
+        for chunk in reader.chunks:
+            found = decode_chunk(reader, chunk, info.profiles[chunk.profile])
+            sh = np.zeros((chunk.count, SH_COEFFICIENTS[info.sh_degree], 3), np.float32)
+            if "@shN" in found:
+                sh[:, : found["@shN"].shape[1]] = found["@shN"]
+            shape = (found[f"@{name}"] for name in ATTRIBUTES if name != "shN")
+            parts.append(Gaussians(*shape, sh))
+        return cls(data, SceneIndex.of(reader, "scene"), reader.chunks, parts)
+
+    @cached_property
+    def gaussians(self) -> Gaussians:
+        """The whole scene."""
+        return self.of_chunks(range(len(self.chunks)))
 
     def of_chunks(self, items: Sequence[int]) -> Gaussians:
-        rows = [np.arange(self.starts[i], self.starts[i + 1]) for i in sorted(items)]
-        return self.gaussians.take(np.concatenate(rows))
+        """What is drawn when these chunks are at hand."""
+        shown = drawn(self.chunks, np.isin(np.arange(len(self.chunks)), items).tolist())
+        return concatenate([part for part, there in zip(self.parts, shown, strict=True) if there])
 
 
 def psnr(a: FloatArray, b: FloatArray) -> float:
@@ -166,11 +182,21 @@ def _say(label: str, found: Sequence[str | None]) -> None:
     print(f"  {label:20}", ", ".join(words))
 
 
-@pytest.fixture(scope="module")
-def scene() -> Scene:
+@pytest.fixture(scope="module", params=[False, True], ids=["flat", "levels"])
+def scene(request: pytest.FixtureRequest) -> Scene:
     made, file = synth.scene(40_000, 0, seed=2), io.BytesIO()
-    encode(made, file, settings("medium"), weights=np.random.default_rng(0).lognormal(0, 2, len(made)))
+    how = settings("medium", lod=request.param, lod_refine=0)
+    encode(made, file, how, weights=np.random.default_rng(0).lognormal(0, 2, len(made)))
     return Scene.of(file.getvalue())
+
+
+def test_a_curve_ends_with_the_whole_scene(scene: Scene) -> None:
+    assert len(scene.gaussians) == 40_000
+    camera = orbit_cameras(scene.gaussians, 4, 64, 48)[1]
+    order = [item for _, _, item in streamed(scene, camera, NETWORKS["20 Mbit/s"])]
+    points = curve(scene, camera, order)
+    assert points[-1] == (len(scene.chunks), len(scene.data), 100.0)
+    assert points[0][2] < 60
 
 
 def test_a_transfer_takes_what_the_path_allows(scene: Scene) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from splatpack.bench.charts import Line, lines
 from splatpack.bench.pairing import Errors, Floats
 from splatpack.bench.report import STYLE
 from splatpack.errors import UsageError
@@ -103,16 +104,16 @@ def draw(
     def work(camera: Camera) -> tuple[float, float, Pictures]:
         a, b = (render(s, camera, background=background, near=near, threads=1).color for s in (reference, test))
         error = np.clip(np.abs(a - b) * np.float32(GAIN), 0, 1)
-        uris = [_uri(picture) for picture in (a, b, error)]
+        uris = [uri(picture) for picture in (a, b, error)]
         return psnr(a, b), ssim(a, b), Pictures(uris[0], uris[1], uris[2], camera.width, camera.height)
 
     done = list(ordered_map(work, views, threads))
     names = [camera.name or f"view-{k:02d}" for k, camera in enumerate(views)]
     report = CompareReport(names, [d[0] for d in done], [d[1] for d in done])
-    return Drawn(report, {k: done[k][2] for k in _shown(report)})
+    return Drawn(report, {k: done[k][2] for k in chosen(report)})
 
 
-def _shown(report: CompareReport) -> list[int]:
+def chosen(report: CompareReport) -> list[int]:
     """Return the worst view and others spread evenly over the rest, ascending."""
     if report.views <= SHOWN:
         return list(range(report.views))
@@ -121,7 +122,8 @@ def _shown(report: CompareReport) -> list[int]:
     return sorted({worst, *spread})
 
 
-def _uri(picture: NDArray[np.float32]) -> str:
+def uri(picture: NDArray[np.float32]) -> str:
+    """Return a picture as a data URI, WebP, at most :data:`SIDE` pixels a side."""
     image = Image.fromarray(to_uint8(picture))
     image.thumbnail((SIDE, SIDE))
     buffer = BytesIO()
@@ -191,7 +193,7 @@ document.documentElement.classList.add("js");
 for (const input of document.querySelectorAll(".pair > input")) {
   const move = () => {
     input.parentElement.style.setProperty("--at", input.value + "%");
-    input.setAttribute("aria-valuetext", Math.round(input.value) + " % original");
+    input.setAttribute("aria-valuetext", Math.round(input.value) + " % " + input.dataset.name);
   };
   input.addEventListener("input", move);
   move();
@@ -228,35 +230,46 @@ def page(facts: Facts, drawn: Drawn, errors: Errors | None = None) -> str:
         _tiles(facts, drawn.report),
         f'<dl class="facts">{listed}</dl>',
         command,
-        _table(drawn),
-        _bytes(facts.sections),
+        table(drawn),
+        stored(facts.sections),
         _search(facts.search),
         _histograms(errors),
-        _views(drawn),
+        cards(drawn),
     ]
+    return document(facts.title, "".join(part for part in body if part))
+
+
+def document(title: str, body: str) -> str:
+    """Return a whole page: styles, the script for sliders and tables, and a policy that forbids everything else."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(facts.title)}</title><style>{STYLE}{PAGE_STYLE}</style></head>\n"
-        f"<body><main>{''.join(part for part in body if part)}</main>\n<script>{SCRIPT}</script></body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}{PAGE_STYLE}</style></head>\n"
+        f"<body><main>{body}</main>\n<script>{SCRIPT}</script></body></html>\n"
     )
 
 
-def _decibel(value: float) -> str:
+def decibel(value: float) -> str:
+    """Return a PSNR for people."""
     return f"{value:.2f} dB" if value < 100 else "identical"
 
 
 def _tiles(facts: Facts, report: CompareReport) -> str:
     known = dict(facts.rows)
-    tiles: list[tuple[str, str]] = [(label, known[label]) for label in TILES if label in known]
-    tiles += [("PSNR, mean", _decibel(report.psnr_mean)), ("PSNR, worst view", _decibel(report.psnr_min))]
-    tiles.append(("SSIM, mean", f"{report.ssim_mean:.4f}"))
-    cells = "".join(f'<div class="tile"><span>{escape(k)}</span><b>{escape(v)}</b></div>' for k, v in tiles)
+    shown: list[tuple[str, str]] = [(label, known[label]) for label in TILES if label in known]
+    shown += [("PSNR, mean", decibel(report.psnr_mean)), ("PSNR, worst view", decibel(report.psnr_min))]
+    return tiles([*shown, ("SSIM, mean", f"{report.ssim_mean:.4f}")])
+
+
+def tiles(shown: Sequence[tuple[str, str]]) -> str:
+    """Return labels and values as tiles."""
+    cells = "".join(f'<div class="tile"><span>{escape(k)}</span><b>{escape(v)}</b></div>' for k, v in shown)
     return f'<div class="tiles">{cells}</div>'
 
 
-def _table(drawn: Drawn) -> str:
+def table(drawn: Drawn) -> str:
+    """Return the figures of all views as a table that sorts."""
     report = drawn.report
     floor = min(math.floor(report.psnr_min / 10) * 10, 90)
     top = max(*report.psnr, floor + 10.0)
@@ -265,7 +278,7 @@ def _table(drawn: Drawn) -> str:
         label = f'<a href="#view-{k}">{escape(name)}</a>' if k in drawn.pictures else escape(name)
         rows.append(
             f'<tr><td class="left" data-key="{escape(name)}">{label}</td>'
-            f'<td data-key="{db:.6f}">{_decibel(db)}{_bar((db - floor) / (top - floor))}</td>'
+            f'<td data-key="{db:.6f}">{decibel(db)}{_bar((db - floor) / (top - floor))}</td>'
             f'<td data-key="{similar:.8f}">{similar:.4f}{_bar(similar)}</td></tr>'
         )
     note = f"PSNR bars begin at {floor} dB, SSIM bars at 0. Figures are of the renders before any picture was packed."
@@ -280,7 +293,8 @@ def _bar(share: float) -> str:
     return f'<span class="bar" aria-hidden="true"><i style="width:{100 * min(max(share, 0.0), 1.0):.1f}%"></i></span>'
 
 
-def _bytes(sections: Mapping[str, int]) -> str:
+def stored(sections: Mapping[str, int]) -> str:
+    """Return the bytes of each section as a table with bars; nothing where there are none."""
     total = sum(sections.values())
     if not total:
         return ""
@@ -294,25 +308,27 @@ def _bytes(sections: Mapping[str, int]) -> str:
     return f'<h2>Bytes</h2><table class="bytes"><thead>{head}</thead><tbody>{rows}</tbody></table>'
 
 
-def _views(drawn: Drawn) -> str:
+def cards(drawn: Drawn, before: str = "original", after: str = "decoded") -> str:
+    """Return the pictures of the views: two of them under a slider, and their difference."""
     report = drawn.report
     left = report.views - len(drawn.pictures)
     more = f" {left} more views are in the table only." if left else ""
-    cards = []
+    sections = []
     for k, p in sorted(drawn.pictures.items()):
         name = escape(report.names[k])
         size = f'width="{p.width}" height="{p.height}" loading="lazy"'
-        cards.append(
-            f'<section class="view" id="view-{k}"><h3>{name} <small>PSNR {_decibel(report.psnr[k])}</small> '
+        sections.append(
+            f'<section class="view" id="view-{k}"><h3>{name} <small>PSNR {decibel(report.psnr[k])}</small> '
             f'<small>SSIM {report.ssim[k]:.4f}</small></h3><div class="trio"><div class="pair">'
-            f'<figure><img src="{p.original}" alt="original, {name}" {size}><figcaption>original</figcaption></figure>'
-            f'<figure><img src="{p.decoded}" alt="decoded, {name}" {size}><figcaption>decoded</figcaption></figure>'
-            f'<input type="range" min="0" max="100" value="50" aria-label="original against decoded, {name}"></div>'
+            f'<figure><img src="{p.original}" alt="{before}, {name}" {size}><figcaption>{before}</figcaption></figure>'
+            f'<figure><img src="{p.decoded}" alt="{after}, {name}" {size}><figcaption>{after}</figcaption></figure>'
+            f'<input type="range" min="0" max="100" value="50" data-name="{before}" '
+            f'aria-label="{before} against {after}, {name}"></div>'
             f'<figure><img src="{p.error}" alt="absolute error, {name}" {size}>'
             f"<figcaption>absolute error x{GAIN:g}</figcaption></figure></div></section>"
         )
     note = f"Pictures are packed as WebP, quality {WEBP}, at most {SIDE} pixels wide.{more}"
-    return f"<h2>Pictures</h2><p>{note}</p>{''.join(cards)}"
+    return f"<h2>Pictures</h2><p>{note}</p>{''.join(sections)}"
 
 
 def _histograms(errors: Errors | None) -> str:
@@ -368,30 +384,26 @@ def _power(p: int) -> str:
 
 # The curve of a search.
 
-CHART = (720, 320)
-MARGIN = (64, 112, 20, 44)
-"""Left, right, top, bottom."""
-
 
 def _search(walked: Sequence[Mapping[str, Any]]) -> str:
     """PSNR over bytes where trials were rendered, with and without a refit; else bytes over q."""
     rendered = sorted((t for t in walked if t.get("psnr_mean") is not None), key=lambda t: float(t["bytes"]))
     if rendered:
-        lines = []
+        drawn: list[Line] = []
         for refit in (False, True):
             some = [t for t in rendered if bool(t.get("refine")) == refit]
             for key, name in (("psnr_mean", "mean"), ("psnr_min", "worst")):
                 values = [(float(t["bytes"]), float(t.get(key) or t["psnr_mean"])) for t in some]
                 text = f"{name}, refitted" if refit else name
-                lines += (
+                drawn += (
                     [("" if key == "psnr_mean" else "worst", text, values, [_trial(t) for t in some])] if some else []
                 )
-        svg = _lines("bytes", lines, "PSNR, dB")
+        svg = lines("bytes", drawn, "PSNR, dB")
         text = f"{len(walked)} trials: the mean over the search's own views, and below it the worst view."
     elif walked:
         tried = sorted(walked, key=lambda t: float(t["q"]))
         values = [(float(t["q"]), float(t["bytes"]) / 1e6) for t in tried]
-        svg = _lines("q", [("", "", values, [_trial(t) for t in tried])], "MB")
+        svg = lines("q", [("", "", values, [_trial(t) for t in tried])], "MB")
         text = f"{len(walked)} trials for a size; none was rendered."
     else:
         return ""
@@ -401,59 +413,3 @@ def _search(walked: Sequence[Mapping[str, Any]]) -> str:
 def _trial(t: Mapping[str, Any]) -> str:
     more = f", mean {float(t['psnr_mean']):.2f} dB" if t.get("psnr_mean") is not None else ""
     return f"q {float(t['q']):.4g}, {int(t['bytes']):,} bytes{more}"
-
-
-Line = tuple[str, str, list[tuple[float, float]], list[str]]
-"""Class, name at the end, points, and what each dot says."""
-
-
-def _lines(label: str, lines: list[Line], unit: str) -> str:
-    """Lines over a logarithmic axis as inline SVG; each dot says its trial."""
-    (width, height), (left, right, top, bottom) = CHART, MARGIN
-    xs = [math.log10(max(x, 1e-30)) for _, _, line, _ in lines for x, _ in line]
-    ys = [y for _, _, line, _ in lines for _, y in line]
-    across, up = _range(xs, 0.02), _range(ys, 0.5)
-
-    def at(value: float) -> float:
-        return left + (value - across[0]) / (across[1] - across[0]) * (width - left - right)
-
-    def rise(value: float) -> float:
-        return height - bottom - (value - up[0]) / (up[1] - up[0]) * (height - top - bottom)
-
-    parts = []
-    for k in range(5):
-        v, h = up[0] + k * (up[1] - up[0]) / 4, across[0] + k * (across[1] - across[0]) / 4
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{width - right}" y1="{rise(v):.1f}" y2="{rise(v):.1f}"/>'
-            f'<text x="{left - 8}" y="{rise(v) + 4:.1f}" text-anchor="end">{v:.4g}</text>'
-            f'<text x="{at(h):.1f}" y="{height - bottom + 18}" text-anchor="middle">{_short(10**h)}</text>'
-        )
-    for kind, title, line, names in lines:
-        points = [(at(math.log10(max(a, 1e-30))), rise(b)) for a, b in line]
-        parts.append(f'<polyline class="curve {kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
-        dot = "dot" if kind else "dot own"
-        if title:
-            end = f'x="{points[-1][0] + 9:.1f}" y="{points[-1][1] + 4:.1f}"'
-            parts.append(f'<text class="name" {end}>{escape(title)}</text>')
-        parts += [
-            f'<circle class="{dot}" cx="{a:.1f}" cy="{b:.1f}" r="4"><title>{escape(name)}</title></circle>'
-            for (a, b), name in zip(points, names, strict=True)
-        ]
-    parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 6}" text-anchor="middle">{escape(label)}</text>')
-    parts.append(f'<text x="{left}" y="{top - 5}">{escape(unit)}</text>')
-    aria = f'role="img" aria-label="{escape(f"{unit} over {label}")}"'
-    return f'<svg class="rd" viewBox="0 0 {width} {height}" {aria}>{"".join(parts)}</svg>'
-
-
-def _range(values: list[float], least: float) -> tuple[float, float]:
-    """Return the ends of an axis, a little outside the values."""
-    low, high = min(values), max(values)
-    room = max(0.06 * (high - low), least)
-    return low - room, high + room
-
-
-def _short(value: float) -> str:
-    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}"
-    return f"{value:.3g}"

@@ -46,7 +46,7 @@ def open_spk(path: str, limits: Limits | None = None, *, partial: bool = False) 
 
 def remote(path: str) -> bool:
     """Whether what a command reads is a URL."""
-    return path.startswith(("http://", "https://"))
+    return path.startswith(("http://", "https://", "s3://", "gs://", "az://"))
 
 
 def prefetch(reader: ContainerReader, chunks: Iterable[Chunk]) -> None:

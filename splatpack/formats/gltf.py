@@ -7,23 +7,24 @@ implementation of the latter takes the numbers of the SPZ for those of the glTF;
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from splatpack.errors import CorruptError, UnsupportedError
-from splatpack.formats.blocks import ROWS, empty_scene_arrays, row_bytes
+from splatpack.formats.blocks import empty_scene_arrays, row_bytes
 from splatpack.formats.fields import Fields, objects
 from splatpack.formats.gltfaccessor import accessor_count, read_accessor
 from splatpack.formats.gltffile import Document, open_gltf
-from splatpack.formats.gltfnodes import placed_meshes, placement
-from splatpack.formats.gltfwrite import ALPHA_RANGE, ALSO_SPZ, BASE, PREFIX, SPZ, SPZ_2, write_gltf
+from splatpack.formats.gltfnodes import placed_meshes
+from splatpack.formats.gltfwrite import ALSO_SPZ, BASE, PREFIX, SPZ, SPZ_2, write_gltf
+from splatpack.formats.linear import in_place, joined, log_of, logit_of
+from splatpack.formats.placement import placement
 from splatpack.formats.spz import decode_spz
 from splatpack.limits import Limits
-from splatpack.scene.gaussians import C0, SH_COEFFICIENTS, FloatArray, Gaussians, concatenate
-from splatpack.scene.transform import transform
+from splatpack.scene.gaussians import C0, SH_COEFFICIENTS, Gaussians
 from splatpack.scene.validate import normalise_quats
 
 __all__ = ["read_gltf", "write_gltf"]
@@ -82,7 +83,7 @@ def read_gltf(path: str | os.PathLike[str], *, limits: Limits | None = None, nor
     if not clouds:
         raise UnsupportedError(f"glTF: no primitive with {BASE}, expected splats. A mesh or a point cloud is not read.")
     parts = [_read_cloud(document, cloud, notes, normalise) for cloud in clouds]
-    scene = _joined(parts, document.budget)
+    scene = joined(parts, document.budget, "glTF")
     source: dict[str, Any] = {"format": "gltf"} | ({"notes": list(dict.fromkeys(notes))} if notes else {})
     return replace(scene, frame="luf", metadata={"source": source})
 
@@ -134,17 +135,16 @@ def _check_kind(base: Fields, what: str, notes: list[str]) -> None:
 
 def _read_cloud(document: Document, cloud: _Cloud, notes: list[str], normalise: bool) -> Gaussians:
     """Read one cloud and put it where its node is."""
-    place = placement(cloud.world, cloud.what)
+    place = placement(cloud.world, f"glTF {cloud.what}")
     if cloud.compressed is not None:
         data, _ = document.view(cloud.compressed.get("bufferView"), cloud.what)
         scene = decode_spz(bytes(data), document.budget, normalise=normalise)
         notes += scene.metadata["source"].get("notes", [])
     else:
         scene = _read_attributes(document, cloud, normalise)
-    if place.identity:
-        return scene
-    document.budget.debit(len(scene) * row_bytes(scene.sh_degree), f"glTF {cloud.what}, moved")
-    return transform(scene, rotation=place.rotation, scale=place.scale, translation=place.translation)
+    if not place.identity:
+        document.budget.debit(len(scene) * row_bytes(scene.sh_degree), f"glTF {cloud.what}, moved")
+    return place.of(scene)
 
 
 def _read_attributes(document: Document, cloud: _Cloud, normalise: bool) -> Gaussians:
@@ -164,15 +164,15 @@ def _read_attributes(document: Document, cloud: _Cloud, normalise: bool) -> Gaus
     arrays = empty_scene_arrays(n, degree)
     read_accessor(document, names["POSITION"], arrays["means"], f"{what} POSITION")
     read_accessor(document, index("ROTATION"), arrays["quats"], f"{what} ROTATION")
-    _in_place(arrays["quats"], lambda q: q[:, (3, 0, 1, 2)])
+    in_place(arrays["quats"], lambda q: q[:, (3, 0, 1, 2)])
     read_accessor(document, index("SCALE"), arrays["scales"], f"{what} SCALE")
-    _in_place(arrays["scales"], _log)
+    in_place(arrays["scales"], log_of)
     if PREFIX + "SH_DEGREE_0_COEF_0" in names:
         read_accessor(document, index("OPACITY"), arrays["opacities"][:, None], f"{what} OPACITY")
         read_accessor(document, index("SH_DEGREE_0_COEF_0"), arrays["sh0"][:, 0], f"{what} SH_DEGREE_0_COEF_0")
     else:
         _draft_colours(document, cloud, arrays)
-    _in_place(arrays["opacities"], logit_of)
+    in_place(arrays["opacities"], logit_of)
     at = 0
     for band in range(1, degree + 1):
         for c in range(2 * band + 1):
@@ -204,36 +204,3 @@ def _degree(names: Fields, what: str) -> int:
     if highest >= len(SH_COEFFICIENTS):
         raise UnsupportedError(f"glTF {what}: SH of degree {highest}, this version reads 0 to 3.")
     return highest
-
-
-def _in_place(column: FloatArray, fn: Callable[[FloatArray], FloatArray]) -> None:
-    for start in range(0, len(column), ROWS):
-        column[start : start + ROWS] = fn(column[start : start + ROWS])
-
-
-def _log(scales: FloatArray) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(scales)
-
-
-def logit_of(alphas: FloatArray) -> FloatArray:
-    """Return logits of alphas; 0 and 1, which have none, count as the nearest that a float32 tells from them."""
-    with np.errstate(invalid="ignore"):
-        a = np.clip(alphas.astype(np.float64), *ALPHA_RANGE)
-    return (np.log(a) - np.log1p(-a)).astype(np.float32)
-
-
-def _joined(parts: list[Gaussians], budget: Limits) -> Gaussians:
-    """Join clouds; SH bands that one lacks are zero."""
-    degree = max(part.sh_degree for part in parts)
-    if len(parts) > 1:
-        budget.debit(sum(len(p) for p in parts) * row_bytes(degree), f"glTF, {len(parts)} clouds joined")
-    return concatenate([_with_bands(part, degree) for part in parts])
-
-
-def _with_bands(scene: Gaussians, degree: int) -> Gaussians:
-    if scene.sh_degree == degree:
-        return scene
-    shn = np.zeros((len(scene), SH_COEFFICIENTS[degree], 3), np.float32)
-    shn[:, : scene.shN.shape[1]] = scene.shN
-    return replace(scene, shN=shn)

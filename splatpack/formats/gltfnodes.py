@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splatpack.errors import CorruptError, UnsupportedError
+from splatpack.errors import CorruptError
 from splatpack.formats.fields import LARGEST, Fields
 from splatpack.formats.gltffile import Document
 
 Matrix = NDArray[np.float64]
-
-TOLERANCE = 1e-4
-"""How far a rotation may be from orthonormal: node matrices are float32 in most writers."""
-
-
-@dataclass(frozen=True)
-class Placement:
-    """``x' = scale * rotation @ x + translation``; float64 (3, 3), float, float64 (3,)."""
-
-    rotation: Matrix
-    scale: float
-    translation: Matrix
-
-    @property
-    def identity(self) -> bool:
-        """Whether nothing moves."""
-        same = np.array_equal(self.rotation, np.eye(3)) and not self.translation.any()
-        return same and self.scale == 1.0
 
 
 def placed_meshes(document: Document) -> Iterator[tuple[int, Matrix]]:
@@ -57,27 +38,6 @@ def placed_meshes(document: Document) -> Iterator[tuple[int, Matrix]]:
             document.item("meshes", node["mesh"], f"node {index}")
             yield node["mesh"], world
         stack += [(child, world) for child in reversed(_indices(node, "children"))]
-
-
-def placement(world: Matrix, what: str) -> Placement:
-    """Return a world matrix as rotation, uniform scale and translation.
-
-    Raises
-    ------
-    UnsupportedError
-        It mirrors, shears or scales axes differently: splats with SH have no exact answer to that.
-    """
-    linear = world[:3, :3]
-    with np.errstate(over="ignore", invalid="ignore"):
-        volume = float(np.linalg.det(linear))
-    scale = np.cbrt(volume)
-    if not (0 < scale < LARGEST and np.isfinite(world).all()):
-        raise UnsupportedError(f"glTF {what}: a transform of determinant {volume:g}, expected a positive one.")
-    if np.abs(linear @ linear.T / scale**2 - np.eye(3)).max() > TOLERANCE:
-        raise UnsupportedError(
-            f"glTF {what}: a transform that shears or scales axes differently. Bake it into the splats first."
-        )
-    return Placement(linear / scale, 1.0 if abs(scale - 1) < 1e-6 else float(scale), world[:3, 3])
 
 
 def _roots(document: Document, nodes: list[Fields]) -> list[int]:

@@ -26,9 +26,6 @@ SPZ = BASE + "_compression_spz"
 ALSO_SPZ = "KHR_spz_gaussian_splats_compression"
 """What the first draft was called; it sits on the primitive itself."""
 
-ALPHA_RANGE = (1e-12, 1 - 2.0**-24)
-"""Alphas that have a logit; the upper end is the float32 below 1."""
-
 _GLB_LIMIT = (1 << 32) - 1
 _FLOAT, _BYTE = 5126, 5121
 _ARRAY_BUFFER = 34962

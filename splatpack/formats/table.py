@@ -134,7 +134,16 @@ FORMATS: dict[str, Format] = {
             limits="none: float32; KHR_gaussian_splatting in .glb and .gltf, with the draft of its SPZ compression; "
             "writes .glb, with --spz-version an SPZ in it",
         ),
-        Format("usd", "OpenUSD", (".usd", ".usda", ".usdc", ".usdz"), (b"PXR-USDC", b"#usda")),
+        Format(
+            "usd", "OpenUSD ParticleField", (".usdc", ".usd"), (b"PXR-USDC", b"#usda"), _module("usd", "read_usd"),
+            _module("usd", "write_usd"), frames=("rub", "z_up"),
+            limits="none: float32; reads .usd, .usda, .usdc and .usdz that refer to no other layer, writes crates: "
+            "pip install 'splatpack[usd]'",
+        ),
+        Format(
+            "usdz", "OpenUSD package", (".usdz",), (), _module("usd", "read_usd"), _module("usd", "write_usdz"),
+            frames=("rub", "z_up"), limits="as OpenUSD",
+        ),
         Format("rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC")),
         Format(
             "stg", "Spacetime Gaussians PLY", (".ply",), (), _module("stg", "read_stg"), moving=True,

@@ -32,7 +32,7 @@ class Merged:
     member : int64 (n,)
         Where each Gaussian went: a row of ``rows``.
     spent : float64 (m,)
-        What the merges of each row have cost, in mass times squared colour; 0 for one that is still alone.
+        What the merges of each row have cost, in what is seen times squared colour; 0 for one that is still alone.
     """
 
     rows: Rows
@@ -40,7 +40,7 @@ class Merged:
     spent: NDArray[np.float64]
 
 
-def merge(rows: Rows, target: int) -> Merged:
+def merge(rows: Rows, target: int, kinds: NDArray[np.int64] | None = None) -> Merged:
     """Merge Gaussians until no more than ``target`` are left.
 
     Parameters
@@ -48,16 +48,21 @@ def merge(rows: Rows, target: int) -> Merged:
     rows : float64 (n, ROW)
         From :func:`splatpack.lod.moments.rows_of`.
     target : int
-        At least 1.
+        At least 1, and at least the number of kinds.
+    kinds : int64 (n,) or None
+        Only Gaussians of one kind are merged; None: all are.
     """
     rows = rows.copy()
+    kinds = np.zeros(len(rows), np.int64) if kinds is None else kinds
     member, spent = np.arange(len(rows)), np.zeros(len(rows))
     scratch = np.empty((1, ROW))
     while len(rows) > max(target, 1):
         n = len(rows)
         partner, price = np.full(n, -1, np.int64), np.full(n, np.inf)
         for shift in _SHIFTS:
-            seek_partners(rows, _curve(rows[:, MEAN : MEAN + 3], shift), WINDOW, partner, price, scratch)
+            order = _curve(rows[:, MEAN : MEAN + 3], shift)
+            for kind in np.unique(kinds):
+                seek_partners(rows, order[kinds[order] == kind], WINDOW, partner, price, scratch)
         quota = min(n - target, max(1, int(SHARE * n)))
         into = np.full(n, -1, np.int64)
         ranked = np.argsort(price, kind="stable")
@@ -65,7 +70,7 @@ def merge(rows: Rows, target: int) -> Merged:
         left = into == np.arange(n)
         place = np.cumsum(left) - 1
         member = place[into[member]]
-        rows, spent = np.ascontiguousarray(rows[left]), spent[left]
+        rows, spent, kinds = np.ascontiguousarray(rows[left]), spent[left], kinds[left]
     return Merged(rows, member, spent)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splatpack.lod.kernels.axes import principal_axes
-from splatpack.lod.kernels.merge import AREA, COLOUR, COV, MASS, MEAN, ROW
+from splatpack.lod.kernels.merge import AREA, COLOUR, COV, MASS, MEAN, ROW, SEEN
 from splatpack.scene.gaussians import C0, Gaussians
 
 Rows = NDArray[np.float64]
@@ -21,16 +21,30 @@ Rows = NDArray[np.float64]
 OPAQUE = 0.99
 """Opacity that a merged Gaussian may have: what the rasteriser draws at most."""
 
+HIDDEN = 0.02
+"""Share of its mass as which a Gaussian counts that no camera has seen: another one may."""
+
 _FAINT = 1e-6
 _BLOCK = 1 << 15
 
 
-def rows_of(scene: Gaussians) -> Rows:
-    """Return the moments of each Gaussian, float64 (n, ROW); a mass is positive, however faint the Gaussian is."""
+def rows_of(scene: Gaussians, weights: NDArray[np.float64] | None = None) -> Rows:
+    """Return the moments of each Gaussian, float64 (n, ROW); a mass is positive, however faint the Gaussian is.
+
+    Parameters
+    ----------
+    scene : Gaussians
+    weights : float64 (n,) or None
+        How much of the pictures each Gaussian makes, which is what merging it costs; None: as much as it has mass.
+    """
     out = np.empty((len(scene), ROW))
     for start in range(0, len(scene), _BLOCK):
         part = slice(start, start + _BLOCK)
         _fill(out[part], scene, part)
+    mass = out[:, MASS]
+    out[:, SEEN] = mass
+    if weights is not None and weights.sum() > 0:
+        out[:, SEEN] = np.maximum(weights * (mass.sum() / weights.sum()), HIDDEN * mass)
     return out
 
 

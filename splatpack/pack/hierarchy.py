@@ -92,53 +92,29 @@ def in_levels(
     plan = plan.arranged(plan.scene)
     fine = _Runs(plan.codes)
     size = plan.settings.chunk or chunk_size(plan)
+    more = max(leaf.layer for leaf in tree.leaves)
     if not tree.proxies:
-        places = _leaf_places(tree, fine, size, {-1: -1}, 0, max(len(leaf.layers) for leaf in tree.leaves) - 1)
+        places = _leaf_places(tree, fine, size, more)
         return [fine.of(plan)], places
     coarse, starts = _stand_ins(plan, tree, original, threads, clock)
     rough = _Runs(coarse.codes)
-    more = max(len(leaf.layers) for leaf in tree.leaves) - 1
-    anchors: dict[int, int] = {-1: -1}
-    places = _node_places(tree, starts, fine, rough, more, anchors)
-    places += _leaf_places(tree, fine, size, anchors, len(places), more)
+    places = list[Place]()
+    for node in tree.nodes:
+        rows = np.arange(node.rows.start, node.rows.stop) + starts[node.level]
+        places.append(Place(1, rough.add(rows), node.level + more, node.parent, 0, node.error, node.gain))
+    places += _leaf_places(tree, fine, size, more)
     replaced = Counter(p.parent for p in places)
     places = [replace(p, successors=replaced[i]) if p.profile else p for i, p in enumerate(places)]
     clock.done("order")
     return [fine.of(plan), rough.of(coarse)], places
 
 
-def _node_places(
-    tree: Hierarchy, starts: dict[int, int], fine: _Runs, rough: _Runs, shift: int, anchors: dict[int, int]
-) -> list[Place]:
-    """Place what the nodes keep and their stand-ins; note in ``anchors`` which chunk of each node is a parent."""
+def _leaf_places(tree: Hierarchy, fine: _Runs, size: int, level: int) -> list[Place]:
+    """Place the first layers of all cells, at ``level``, then the next ones; the chunk of a node has its number."""
     places: list[Place] = []
-    for number, node in enumerate(tree.nodes):
-        parent, level = anchors[node.parent], node.level + shift
-        count = node.proxies.stop - node.proxies.start
-        gain = node.gain / max(len(node.kept) + count, 1)
-        if len(node.kept):
-            places.append(Place(0, fine.add(node.kept), level, parent, 0, node.error, gain * len(node.kept)))
-        if count:
-            rows = starts[node.level] + np.arange(node.proxies.start, node.proxies.stop)
-            places.append(Place(1, rough.add(rows), level, parent, 0, node.error, gain * count))
-        anchors[number] = len(places) - 1
-    return places
-
-
-def _leaf_places(
-    tree: Hierarchy, fine: _Runs, size: int, anchors: dict[int, int], before: int, level: int
-) -> list[Place]:
-    """Place the first layers of all leaves, at ``level``, then the next ones, each below a chunk of the one before."""
-    places: list[Place] = []
-    last = {number: anchors[leaf.node] for number, leaf in enumerate(tree.leaves)}
-    for layer in range(level + 1):
-        for number, leaf in enumerate(tree.leaves):
-            if layer >= len(leaf.layers) or not len(leaf.layers[layer]):
-                continue
-            parent, last[number] = last[number], before + len(places)
-            runs = fine.pieces(leaf.layers[layer], size)
-            gain = leaf.gains[layer] / len(runs)
-            places += [Place(0, run, level - layer, parent, 0, 0.0, gain) for run in runs]
+    for leaf in sorted(tree.leaves, key=lambda leaf: leaf.layer):
+        runs = fine.pieces(leaf.rows, size)
+        places += [Place(0, run, level - leaf.layer, leaf.node, 0, 0.0, leaf.gain / len(runs)) for run in runs]
     return places
 
 
@@ -150,9 +126,7 @@ def _stand_ins(
     starts, total = {}, 0
     for level in levels:
         starts[level], total = total, total + len(tree.proxies[level])
-    bare = replace(plan.scene, extras={})
-    beside = {level: bare.take(tree.kept(level)) for level in levels}
-    weights = np.concatenate([_weights(tree.proxies[level], beside[level], threads) for level in levels])
+    weights = np.concatenate([importance(tree.proxies[level], views=VIEWS, threads=threads) for level in levels])
     scene = concatenate([tree.proxies[level] for level in levels])
     settings = _settings(plan.settings, len(levels))
     coarse = quantisers(scene, settings, lossy_attributes(scene, settings), weights, int(CORE_BITS))
@@ -160,7 +134,7 @@ def _stand_ins(
         parts = []
         for level in levels:
             rows = slice(starts[level], starts[level] + len(tree.proxies[level]))
-            parts.append(_refitted(tree.proxies[level], beside[level], original, coarse, rows, threads, clock))
+            parts.append(_refitted(tree.proxies[level], original, coarse, rows, threads, clock))
             clock.tick("refine levels", len(parts), len(levels))
         scene = concatenate(parts)
     clock.done("refine levels")
@@ -168,16 +142,15 @@ def _stand_ins(
 
 
 def _refitted(
-    proxies: Gaussians, beside: Gaussians, original: Gaussians, coarse: Plan, rows: slice, threads: int | None,
-    clock: Clock,
-) -> Gaussians:  # fmt: skip
+    proxies: Gaussians, original: Gaussians, coarse: Plan, rows: slice, threads: int | None, clock: Clock
+) -> Gaussians:
     """Pull the stand-ins of a level, which are ``rows`` of a plan, towards pictures of the original."""
     params, settings = coarse.profile.params, coarse.settings
     if params is None:
         return proxies
     return refit(
-        proxies, original, params, coarse.classes[rows], sh=coarse.profile.sh, beside=beside, rate=RATE,
-        iterations=settings.refine, seconds=settings.refine_seconds or None, threads=threads,
+        proxies, original, params, coarse.classes[rows], sh=coarse.profile.sh, rate=RATE, iterations=settings.refine,
+        seconds=settings.refine_seconds or None, threads=threads,
         progress=lambda at, of: clock.tick("refine levels", at, of),
     ).scene  # fmt: skip
 
@@ -188,9 +161,3 @@ def _settings(settings: Settings, levels: int) -> Settings:
         q=QUALITY, follow=1.0, steps={"position": POSITION}, importance_views=settings.importance_views,
         refine=settings.lod_refine, refine_seconds=settings.lod_seconds / levels, name=settings.name,
     )  # fmt: skip
-
-
-def _weights(proxies: Gaussians, kept: Gaussians, threads: int | None) -> NDArray[np.float64]:
-    """Return the importance of stand-ins among what is drawn with them."""
-    both = concatenate([proxies.with_sh_degree(0), kept.with_sh_degree(0)])
-    return importance(both, views=VIEWS, threads=threads)[: len(proxies)]

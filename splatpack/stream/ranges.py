@@ -11,6 +11,7 @@ from splatpack.container.source import ByteSource
 from splatpack.limits import Limits
 from splatpack.parallel import ordered_map
 from splatpack.stream.http import HttpClient, HttpSource
+from splatpack.stream.objectstore import ObjectStoreSource, is_object
 
 GAP, MOST, REQUESTS = 16 << 10, 512 << 10, 6
 """Bytes that are read in vain to save a request; bytes of a joined request, at most; requests at a time."""
@@ -117,7 +118,9 @@ def open_url(
     url: str, limits: Limits | None = None, *, partial: bool = False, token: str | None = None,
     client: HttpClient | None = None,
 ) -> ContainerReader:  # fmt: skip
-    """Open a ``.spk`` on an HTTP server, or the ``.spkm`` of an exploded one; only what is asked for is read.
+    """Open a ``.spk`` on an HTTP server or in an object store, or the ``.spkm`` of an exploded one on an HTTP server.
+
+    Only what is asked for is read.
 
     Raises
     ------
@@ -128,8 +131,13 @@ def open_url(
     """
     from splatpack.stream.explode import SUFFIX, open_exploded
 
-    client = client or HttpClient(token)
-    source = open_exploded(url, client) if url.partition("?")[0].endswith(SUFFIX) else HttpSource(url, client)
+    source: ByteSource
+    if is_object(url):
+        source = ObjectStoreSource(url)
+    elif url.partition("?")[0].endswith(SUFFIX):
+        source = open_exploded(url, client or HttpClient(token))
+    else:
+        source = HttpSource(url, client or HttpClient(token))
     try:
         return ContainerReader(RangeReader(source), limits, partial=partial)
     except BaseException:

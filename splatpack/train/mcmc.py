@@ -25,8 +25,10 @@ DEAD = 0.005
 """Opacity at which a Gaussian is moved."""
 MOST = 51
 """Copies that one place is shared by at most."""
-GROWTH = 0.05
-"""Share of the Gaussians that is added at a time, until the budget is full."""
+FULL, FIRST = 0.5, 0.5
+"""The budget is full after this share of the run; at the beginning this share of it is aimed at."""
+GROWTH = 0.5
+"""Share of the Gaussians that is added at a time, at most."""
 NOISE = 5e5
 """Noise in units of the learning rate of the means, as in the paper."""
 _BLOCK = 1 << 14
@@ -81,14 +83,15 @@ class Mcmc:
         """Do nothing."""
 
     def refine(self, scene: Gaussians, share: float, rng: np.random.Generator) -> Refined | None:
-        """Move the dead ones, and add some while the budget is not full."""
+        """Move the dead ones, and add as many as the budget has room for by now."""
         if share > REFINE_UNTIL:
             return None
         n = len(scene)
         opacity = 1.0 / (1.0 + np.exp(-scene.opacities.astype(np.float64)))
         dead = np.flatnonzero(~(opacity > DEAD))
         alive = np.flatnonzero(opacity > DEAD)
-        more = max(0, min(math.ceil(GROWTH * n), self._most - n))
+        aim = math.ceil(self._most * FIRST ** max(0.0, 1 - share / FULL))
+        more = max(0, min(math.ceil(GROWTH * n), aim - n))
         if len(alive) == 0 or len(dead) + more == 0:
             return None
         chance = opacity[alive] / opacity[alive].sum()

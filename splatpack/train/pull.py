@@ -72,15 +72,15 @@ def pull(
 
 
 def _loss(picture: NDArray[np.float32], view: View, settings: TrainSettings) -> Loss:
-    """Where a pixel counts less, the picture is mixed with the photo: both terms then see no difference there."""
-    shown = picture
-    if view.weight is not None:
-        shown = view.pixels + view.weight[..., None] * (picture - view.pixels)
-    if settings.ssim > 0 and min(view.pixels.shape[:2]) >= WINDOW:
-        loss = photometric(shown, view.pixels, weight=settings.ssim, threads=settings.threads)
+    """Where a pixel counts less, picture and photo are both darkened: neither term sees what is behind a mask."""
+    target, weight = view.pixels, None if view.weight is None else view.weight[..., None]
+    if weight is not None:
+        picture, target = picture * weight, target * weight
+    if settings.ssim > 0 and min(target.shape[:2]) >= WINDOW:
+        loss = photometric(picture, target, weight=settings.ssim, threads=settings.threads)
     else:
-        loss = l1(shown, view.pixels)
-    return loss if view.weight is None else Loss(loss.value, loss.grad * view.weight[..., None])
+        loss = l1(picture, target)
+    return loss if weight is None else Loss(loss.value, loss.grad * weight)
 
 
 def regularise(gradients: Gradients, scene: Gaussians, settings: TrainSettings) -> None:

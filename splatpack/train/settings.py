@@ -15,9 +15,9 @@ INITIALISERS = ("auto", "points", "stereo", "random")
 BACKENDS = ("auto", "cpu", "gsplat")
 
 RATES: Mapping[str, float] = {
-    "means": 1.6e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 1.25e-4,
+    "means": 2.5e-4, "scales": 5e-3, "quats": 1e-3, "opacities": 5e-2, "sh0": 2.5e-3, "shN": 2.5e-4,
 }  # fmt: skip
-"""Learning rates of Kerbl et al. (2023); that of the means in units of the extent of the cameras."""
+"""Learning rates of Kerbl et al. (2023), those of means (in units of the extent) and SH higher by 1.6 and 2."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class TrainSettings:
 
     iterations: int = 3000
     budget: float | None = None
-    max_gaussians: int = 20_000
+    max_gaussians: int = 50_000
     sh_degree: int = 3
     strategy: str = "mcmc"
     init: str = "auto"

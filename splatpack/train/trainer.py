@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from splatpack.errors import StorageError, UsageError
 from splatpack.limits import Limits
+from splatpack.pack.presets import Settings
 from splatpack.scene.cameras import Camera
 from splatpack.scene.gaussians import ATTRIBUTES, SH_COEFFICIENTS, Gaussians
 from splatpack.train import schedule
 from splatpack.train.backend import Backend, backend
 from splatpack.train.checkpoint import identity, load, save
+from splatpack.train.compact import COARSE, DROPPED, PRICE, STEPS, Compact, Photos, compact
 from splatpack.train.data.dataset import Dataset
 from splatpack.train.evaluate import Quality, quality, shown
 from splatpack.train.interrupt import postponed
@@ -148,6 +150,31 @@ class Trainer:
             return None
         exposure, threads = self.settings.exposure, self.settings.threads
         return quality(self.state.adam.scene, views, self.background, NEAR, exposure=exposure, threads=threads)
+
+    def compact(
+        self,
+        how: Settings | None = None,
+        *,
+        target_size: int | None = None,
+        steps: int = STEPS,
+        price: float = PRICE,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Compact:
+        """Return the scene as a ``.spk`` that was pulled to the photos on its quantisers' grid, bits having a price.
+
+        Parameters
+        ----------
+        how : Settings, optional
+            Quantisers and pruning; the default suits photos.
+        target_size, steps, price, progress
+            As in :func:`splatpack.train.compact.compact`.
+        """
+        dataset, state = self.dataset, self.state
+        views = Views(dataset.train, [photo.camera for photo in dataset.train])
+        near = NEAR * self.space.scale
+        photos = Photos(views, self.background, near, self.settings, state.exposures, self.backend)
+        how = how or Settings(q=COARSE, prune=DROPPED, name="photos")
+        return compact(self.scene, photos, how, target_size=target_size, steps=steps, price=price, progress=progress)
 
     def run(
         self,

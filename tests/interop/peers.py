@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -283,7 +284,8 @@ class Fourdgs(_Python):
     """Its scenes have SH of 8 bits within +-4, channel by channel; scales and alphas without logarithm; quats xyzw."""
 
     name = module = "fourdgs"
-    cases = (Case(".glb"),)
+    cases: tuple[Case, ...] = (Case(".glb"),)
+    frame = "luf"
     script = """
 import sys, numpy as np, fourdgs
 source, target = sys.argv[1:]
@@ -308,13 +310,13 @@ else:
             shn = (a["sh"].reshape(n, 3, -1).transpose(0, 2, 1) / 255.0 * 8 - 4).astype(np.float32)
             scene = Gaussians(
                 means=a["positions"], scales=np.log(a["scales"]), quats=a["rotations"][:, (3, 0, 1, 2)].copy(),
-                opacities=(np.log(alpha) - np.log1p(-alpha)).astype(np.float32), frame="luf",
+                opacities=(np.log(alpha) - np.log1p(-alpha)).astype(np.float32), frame=self.frame,
                 sh0=((a["colors"][:, None, :3] - 0.5) / C0).astype(np.float32), shN=np.ascontiguousarray(shn),
             )  # fmt: skip
         return change_frame(scene, "rdf")
 
     def encode(self, source: Path, target: Path, case: Case) -> None:
-        scene = change_frame(read_scene(source), "luf")
+        scene = change_frame(read_scene(source), self.frame)
         rgba = np.concatenate([0.5 + C0 * scene.sh0[:, 0], 1 / (1 + np.exp(-scene.opacities[:, None]))], axis=1)
         levels = np.rint((scene.shN.transpose(0, 2, 1) + 4) / 8 * 255).clip(0, 255).astype(np.uint8)
         between = source.with_name("scene.npz")
@@ -326,6 +328,31 @@ else:
 
     def convert(self, source: Path, target: Path, case: Case) -> None:
         raise NotImplementedError
+
+
+class FourdgsUsd(Fourdgs):
+    """The same through usd-core, which must be installed in the folder and here."""
+
+    name, module = "fourdgs, USD", "fourdgs, pxr"
+    cases = (Case(".usdc"),)
+    frame = "rub"
+    script = Fourdgs.script.replace("from_gltf", "from_usd").replace("to_gltf", "to_usd")
+
+    def present(self) -> bool:
+        return importlib.util.find_spec("pxr") is not None and super().present()
+
+
+class Gsplat2Usd(_Python):
+    """NVIDIA's converter; it turns nothing."""
+
+    name, module = "gsplat2USD", "gsplat2USD, pxr"
+    cases = (Case(".usdz", reads=False, frame="rdf"), Case(".usdc", reads=False, frame="rdf"))
+
+    def present(self) -> bool:
+        return importlib.util.find_spec("pxr") is not None and super().present()
+
+    def convert(self, source: Path, target: Path, case: Case) -> None:
+        self.run(self.folder / "venv" / "bin" / "gsplat2USD", "-i", source, "-o", target)
 
 
 class Ply2Splat(_Python):
@@ -350,7 +377,8 @@ else:
 
 
 PEERS: tuple[type[Peer], ...] = (
-    SplatTransform, AdobeSpz, SpzJs, GsplatJs, Mkkellogg, Gsply, GaussForge, Fourdgs, Ply2Splat,
+    SplatTransform, AdobeSpz, SpzJs, GsplatJs, Mkkellogg, Gsply, GaussForge, Fourdgs, FourdgsUsd, Gsplat2Usd,
+    Ply2Splat,
 )  # fmt: skip
 
 

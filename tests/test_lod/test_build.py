@@ -8,9 +8,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from splatpack.lod import build as module
+from splatpack.lod import layers
 from splatpack.lod.build import FEWEST, FIRST, Hierarchy, build
+from splatpack.lod.kernels.merge import MASS
 from splatpack.lod.layers import CUTS, LEAST, MOST, split
+from splatpack.lod.merge import merge
+from splatpack.lod.moments import rows_of
 from splatpack.lod.tree import depth_of, leaves
 from splatpack.scene.gaussians import ATTRIBUTES, Gaussians
 from tests import synth
@@ -32,31 +35,38 @@ def test_a_tree_is_balanced_and_splits_where_it_is_longest() -> None:
     assert np.array_equal(leaves(means, 0), np.zeros(1000))
 
 
-def test_every_gaussian_stands_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEPT", 1)
+def test_every_gaussian_stands_once_and_every_layer_has_stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "LEAST", 50)
     scene, tree = made()
-    rows = [node.kept for node in tree.nodes] + [layer for leaf in tree.leaves for layer in leaf.layers]
-    assert np.array_equal(np.sort(np.concatenate(rows)), np.arange(len(scene)))
-    assert sum(len(node.kept) for node in tree.nodes) > 0
-    coarse = max(tree.proxies)
-    assert set(tree.kept(coarse)) <= set(tree.kept(1))
+    assert np.array_equal(np.sort(np.concatenate([leaf.rows for leaf in tree.leaves])), np.arange(len(scene)))
+    assert {leaf.layer for leaf in tree.leaves} >= {0, 1}
+    finest = [i for i, node in enumerate(tree.nodes) if node.level == 1]
+    assert [leaf.node for leaf in tree.leaves] == finest
+    rows = rows_of(scene)
+    mass = rows_of(tree.proxies[1])[:, MASS]
+    for leaf in tree.leaves:
+        node = tree.nodes[leaf.node]
+        assert node.layer == leaf.layer
+        assert node.rows.stop > node.rows.start
+        assert leaf.gain > 0
+        assert mass[node.rows].sum() <= rows[leaf.rows, MASS].sum() * 1.01  # held down where it is not opaque enough
 
 
 def test_levels_have_the_counts_that_they_should() -> None:
-    scene, tree = made(20_000, 1000)
-    assert [len(tree.leaves), *sorted(tree.proxies)] == [16, 1, 2, 3]
+    scene, tree = made(24_000, 1000)
+    assert sum(leaf.layer == 0 for leaf in tree.leaves) == 16
+    assert sorted(tree.proxies) == [1, 2, 3]
     for level, share in ((1, FIRST), (2, 8 * FIRST), (3, 64 * FIRST)):
         nodes = [node for node in tree.nodes if node.level == level]
-        count = len(tree.proxies[level]) + len(tree.kept(level))
-        assert count == pytest.approx(len(scene) / share, abs=len(nodes) + 1)
-        assert [node.proxies.start for node in nodes] == [0, *(node.proxies.stop for node in nodes[:-1])]
-        assert nodes[-1].proxies.stop == len(tree.proxies[level])
+        assert len(tree.proxies[level]) == pytest.approx(len(scene) / share, abs=len(nodes) + 1)
+        assert [node.rows.start for node in nodes] == [0, *(node.rows.stop for node in nodes[:-1])]
+        assert nodes[-1].rows.stop == len(tree.proxies[level])
         assert tree.proxies[level].sh_degree == 0
-    assert [sum(n.level == k for n in tree.nodes) for k in (3, 2, 1)] == [1, 2, 16]
+    assert [sum(n.level == k for n in tree.nodes) for k in (3, 2, 1)] == [1, 2, len(tree.leaves)]
 
 
 def test_parents_are_one_level_up_and_cover_their_children() -> None:
-    scene, tree = made(20_000, 1000)
+    scene, tree = made(24_000, 1000)
     for i, node in enumerate(tree.nodes):
         if node.parent < 0:
             assert node.level == 3
@@ -66,20 +76,28 @@ def test_parents_are_one_level_up_and_cover_their_children() -> None:
         assert above.level == node.level + 1
         assert node.error <= above.error
         assert node.gain > 0
-        mine, theirs = tree.proxies[node.level].means[node.proxies], tree.proxies[above.level].means[above.proxies]
+        mine, theirs = tree.proxies[node.level].means[node.rows], tree.proxies[above.level].means[above.rows]
         assert np.linalg.norm(mine.mean(axis=0) - theirs.mean(axis=0)) < np.ptp(scene.means, axis=0).max()
     for leaf in tree.leaves:
         assert tree.nodes[leaf.node].level == 1
-        box = scene.means[leaf.layers[0]]
-        proxies = tree.proxies[1].means[tree.nodes[leaf.node].proxies]
-        assert (proxies >= scene.means.min(axis=0)).all()
-        assert np.abs(np.median(proxies, axis=0) - np.median(box, axis=0)).max() < np.ptp(scene.means, axis=0).max()
+        box = scene.means[leaf.rows]
+        proxies = tree.proxies[1].means[tree.nodes[leaf.node].rows]
+        assert (proxies >= box.min(axis=0)).all()
+        assert (proxies <= box.max(axis=0)).all()
+
+
+def test_what_no_camera_sees_is_merged_first() -> None:
+    scene = synth.scene(1000, 0, seed=7)
+    weights = np.where(np.arange(1000) < 500, 1.0, 0.0)
+    merged = merge(rows_of(scene, weights), 300)
+    left = np.bincount(merged.member)
+    assert left[merged.member[:500]].mean() < 0.75 * left[merged.member[500:]].mean()
 
 
 def test_errors_are_the_spread_of_merging() -> None:
-    scene, _ = made(300, 10_000)
-    tree = build(scene, np.ones(300), leaf=10_000)
-    still = build(replace(scene, means=np.zeros_like(scene.means)), np.ones(300), leaf=10_000)
+    scene, _ = made(400, 10_000)
+    tree = build(scene, np.ones(400), leaf=10_000)
+    still = build(replace(scene, means=np.zeros_like(scene.means)), np.ones(400), leaf=10_000)
     assert [node.level for node in tree.nodes] == [1]
     assert 0 < tree.nodes[0].error < np.ptp(scene.means, axis=0).max()
     assert still.nodes[0].error < 1e-6
@@ -89,7 +107,7 @@ def test_errors_are_the_spread_of_merging() -> None:
 def test_small_scenes_have_fewer_levels(n: int) -> None:
     _, tree = made(n, 16_384)
     assert sorted(tree.proxies) == ([1] if n >= FEWEST * FIRST else [])
-    assert sum(len(layer) for layer in tree.leaves[0].layers) == n
+    assert sum(len(leaf.rows) for leaf in tree.leaves) == n
     assert (tree.leaves[0].node >= 0) == bool(tree.proxies)
 
 
@@ -106,17 +124,17 @@ def test_the_same_for_any_number_of_threads() -> None:
 def test_layers_split_where_it_pays() -> None:
     rows = np.arange(10, 10 + 6 * LEAST)
     weights = np.ones(10 + 6 * LEAST)
-    assert [len(one) for one in split(rows, weights)[0]] == [len(rows)]
+    assert [len(one) for one in split(rows, weights)] == [len(rows)]
     weights[10 + 2 * LEAST :] = 5e-3
     weights[10 + 4 * LEAST :] = 1e-5
-    layers, shares = split(rows, weights)
-    assert len(layers) == 3
-    assert np.array_equal(np.sort(np.concatenate(layers)), rows)
-    for first, second in pairwise(layers):
+    found = split(rows, weights)
+    assert len(found) == 3
+    assert np.array_equal(np.sort(np.concatenate(found)), rows)
+    for first, second in pairwise(found):
         assert weights[first].min() >= weights[second].max()
-    assert shares[0] >= CUTS[0]
-    assert shares[0] + shares[1] >= CUTS[1]
-    assert sum(shares) == pytest.approx(1)
-    assert len(layers[0]) + len(layers[1]) <= MOST * len(rows)
-    assert len(split(rows[: LEAST + 1], weights)[0]) == 1
-    assert [len(one) for one in split(rows[:0], weights)[0]] == [0]
+    total = weights[rows].sum()
+    assert weights[found[0]].sum() >= CUTS[0] * total
+    assert weights[found[0]].sum() + weights[found[1]].sum() >= CUTS[1] * total
+    assert len(found[0]) + len(found[1]) <= MOST * len(rows)
+    assert len(split(rows[: LEAST + 1], weights)) == 1
+    assert [len(one) for one in split(rows[:0], weights)] == [0]

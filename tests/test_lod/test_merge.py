@@ -74,10 +74,17 @@ def test_a_pair_is_united_by_mass() -> None:
         np.testing.assert_allclose(out[0, MEAN : MEAN + 3], mean, atol=1e-12)
         np.testing.assert_allclose(full(out[0]), want, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(out[0, AREA], area(want), rtol=1e-6)
-        apart = a[COLOUR:] - b[COLOUR:]
+        apart = a[COLOUR : COLOUR + 3] - b[COLOUR : COLOUR + 3]
         bill = 4 * v[0] * v[1] * float(apart @ apart)
         bill += EMPTIED * (max(0, area(want) / (a[AREA] + b[AREA]) - 1) + max(0, mass / area(want) - 1))
         assert cost(rows, i, j, np.empty((1, ROW))) == pytest.approx(mass * bill, rel=1e-5)
+
+
+def test_only_gaussians_of_one_kind_are_merged() -> None:
+    kinds = np.arange(200) % 3
+    made = merge(rows_of(synth.scene(200, 0, seed=9)), 20, kinds)
+    assert len(made.rows) == 20
+    assert all(len(set(kinds[made.member == k])) == 1 for k in range(20))
 
 
 @pytest.mark.parametrize(("n", "target"), [(1, 1), (2, 1), (300, 37), (300, 300), (300, 1), (7, 0)])

@@ -178,6 +178,20 @@ def test_a_damaged_part_is_said_and_the_rest_is_shown(browser: Tab, site: str) -
     assert "corrupt" in browser.value("document.getElementById('note').textContent")
 
 
+def test_the_picture_comes_back_after_the_graphics_card_was_taken_away(browser: Tab, site: str) -> None:
+    show(browser, f"{site}viewer/?scene=levels&{QUERY}")
+    before = picture(browser)
+    browser.value(
+        "void (lost = document.getElementById('view').getContext('webgl2').getExtension('WEBGL_lose_context'))"
+    )
+    browser.value("lost.loseContext()")
+    browser.until("document.getElementById('state').textContent.includes('taken away')", 30)
+    browser.value("lost.restoreContext()")
+    browser.until("!document.getElementById('state').textContent.includes('taken away')", 30)
+    browser.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert psnr(picture(browser), before) > 60
+
+
 def test_nothing_overlaps_or_overflows_on_a_phone(browser: Tab, site: str) -> None:
     show(browser, f"{site}viewer/?scene=flat")
     browser.size(360, 640, touch=True)

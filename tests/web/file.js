@@ -16,8 +16,8 @@ import { checkTree, drawn } from "../../splatpack/server/web/spk/tree.js";
  *
  * @param {Uint8Array} data
  * @param {import("../../splatpack/server/web/spk/scene.js").Tables} tables
- * @returns {{scene: import("../../splatpack/server/web/spk/scene.js").Scene, chunks: import("../../splatpack/server/web/spk/pages.js").Chunk[], drawn: Gaussians[]}} the chunks
- *   that are the scene, in order
+ * @returns {{scene: import("../../splatpack/server/web/spk/scene.js").Scene, drawn: Gaussians[]}} the chunks that are
+ *   the scene, in order
  */
 export function decodeFile(data, tables) {
   const header = parseHeader(data);
@@ -37,7 +37,7 @@ export function decodeFile(data, tables) {
     checkChunk(bytes, chunk);
     return decodeChunk(bytes, chunk, scene, { extras: true, budget });
   });
-  return { scene, chunks, drawn: drawn(chunks, () => true).map((i) => decoded[i]) };
+  return { scene, drawn: drawn(chunks, () => true).map((i) => decoded[i]) };
 }
 
 /**

@@ -25,7 +25,8 @@ function listen(budget = Infinity) {
     for (const { fits, done } of waiting) if (fits(message)) done(message);
   }, budget);
   const until = (/** @type {(m: any) => boolean} */ fits) => new Promise((done) => waiting.push({ fits, done }));
-  return { sink, posted, until, idle: until((m) => m.type === "progress" && m.state === "idle"), failed: until((m) => m.type === "failed") };
+  const idle = until((m) => m.type === "progress" && m.state === "idle");
+  return { sink, posted, idle, failed: until((m) => m.type === "failed") };
 }
 
 for (const name of ["chunks", "paged", "tree", "tree-paged", "tree-part", "levels"]) {
@@ -83,7 +84,12 @@ test("a damaged chunk is told and left out", async () => {
   assert.equal(posted.filter((m) => m.type === "chunk").length, count - 1);
 });
 
-/** A server of one file. @param {Uint8Array} file @param {(n: number, headers: any) => Response | null} [odd] what it does instead */
+/**
+ * A server of one file.
+ *
+ * @param {Uint8Array} file
+ * @param {(n: number, headers: any) => Response | null} [odd] what it does instead
+ */
 function server(file, odd = () => null) {
   /** @type {any[]} */
   const asked = [];
@@ -133,17 +139,19 @@ test("ranges: what fails for a moment is asked for again", async () => {
   assert.equal(asked.length, 3);
 });
 
+const SHORT = { status: 206, headers: { "Content-Range": "bytes 0-65535/9" } };
 /** @type {[string, (n: number) => Response | null, string, RegExp][]} */
 const ODD = [
   ["a file that is not there", () => new Response("", { status: 404 }), "network", /404/],
   ["a server that fails for good", () => new Response("", { status: 500 }), "network", /500/],
   ["another file", () => new Response("hello", { status: 206 }), "corrupt", /signature/],
-  ["another length", () => new Response(spec("vectors/good/sh0.spk"), { status: 206, headers: { "Content-Range": "bytes 0-65535/9" } }), "network", /expected 9/],
+  ["another length", () => new Response(spec("vectors/good/sh0.spk"), SHORT), "network", /expected 9/],
 ];
 for (const [why, odd, code, words] of ODD) {
   test(`ranges: ${why}`, async () => {
     const { sink, failed } = listen();
-    new RangeLoader(new HttpSource("http://x/s.spk", server(new Uint8Array(0), odd).get, soon), tables, sink, Infinity).start();
+    const { get } = server(new Uint8Array(0), odd);
+    new RangeLoader(new HttpSource("http://x/s.spk", get, soon), tables, sink, Infinity).start();
     const trouble = await failed;
     assert.deepEqual([trouble.code, trouble.fatal], [code, true]);
     assert.match(trouble.message, words);
@@ -151,7 +159,8 @@ for (const [why, odd, code, words] of ODD) {
 }
 
 test("ranges: a file that changes while it is read is not mixed", async () => {
-  const source = new HttpSource("http://x/s.spk", server(spec("vectors/good/page.spk".replace("page", "paged")), (n) => (n > 1 ? new Response("new", { status: 200 }) : null)).get, soon);
+  const changed = (/** @type {number} */ n) => (n > 1 ? new Response("new", { status: 200 }) : null);
+  const source = new HttpSource("http://x/s.spk", server(spec("vectors/good/paged.spk"), changed).get, soon);
   await source.prefix();
   await assert.rejects(source.read(70000, 10), /changed/);
 });

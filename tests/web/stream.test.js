@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { inflateSync } from "node:zlib";
 
-import { fromHex, toHex } from "../../splatpack/server/web/spk/bytes.js";
+import { fromHex } from "../../splatpack/server/web/spk/bytes.js";
 import { parseHeader } from "../../splatpack/server/web/spk/header.js";
 import { hash16 } from "../../splatpack/server/web/spk/sha256.js";
 import { Mirror } from "../../splatpack/server/web/stream/mirror.js";
@@ -76,7 +76,13 @@ class Server {
     };
   }
 
-  /** The fragments of an item. @param {number} item @param {number} [size] @param {(b: Uint8Array) => Uint8Array} [change] */
+  /**
+   * The fragments of an item.
+   *
+   * @param {number} item
+   * @param {number} [size]
+   * @param {(b: Uint8Array) => Uint8Array} [change]
+   */
   item(item, size = 1000, change = (bytes) => bytes) {
     if (item >= PAGE && item !== PREFIX) this.mirror.accept(item, this.bytes(item));
     const bytes = change(this.bytes(item));
@@ -103,7 +109,12 @@ class Server {
 
 const WELCOME = encode({ type: "welcome", version: 1 });
 
-/** A session that got messages; returns it and the events. @param {Uint8Array[]} messages @param {Mirror | null} [mirror] */
+/**
+ * A session that got messages; returns it and the events.
+ *
+ * @param {Uint8Array[]} messages
+ * @param {Mirror | null} [mirror]
+ */
 function talk(messages, mirror = null) {
   const session = new ClientSession(() => 0, tables, "fox", mirror);
   return { session, events: messages.flatMap((message) => session.receive(message)) };
@@ -138,7 +149,7 @@ test("a session goes on where another ended", () => {
   const { session, events } = talk([WELCOME, encode(server.manifest)], first.mirror);
   assert.deepEqual(events.map((e) => [e.type, e.resumed]), [["opened", true]]);
   const open = /** @type {any} */ (session.dataToSend().map((m) => decode(m)).find((m) => m?.type === "open"));
-  assert.equal(toHex(open.id), toHex(hash16(server.file.subarray(0, 128))));
+  assert.deepEqual(open.id, hash16(server.file.subarray(0, 128)));
   const bits = inflateSync(open.have);
   const { chunks, leaves } = server.mirror;
   assert.equal(bits.length, (chunks.length + leaves.length + 7) >> 3);

@@ -1,9 +1,10 @@
 """The kernels that merge Gaussians by their moments: what a pair costs, who goes with whom, and what comes out.
 
-A Gaussian is a row of :data:`ROW` numbers: mass, area, mean (3), covariance (6: xx xy xz yy yz zz), colour (3). The
-mass is opacity times area, what it takes away from the light behind it. The area is the root of the second invariant of
-the covariance (the sum of its principal minors), which for axes s is sqrt((s0 s1)^2 + (s0 s2)^2 + (s1 s2)^2): no
-eigenvalues are needed while pairs are compared, and a factor common to all areas drops out everywhere.
+A Gaussian is a row of :data:`ROW` numbers: mass, area, mean (3), covariance (6: xx xy xz yy yz zz), colour (3), and
+how much it is seen. The mass is opacity times area, what it takes away from the light behind it. The area is the root
+of the second invariant of the covariance (the sum of its principal minors), which for axes s is
+sqrt((s0 s1)^2 + (s0 s2)^2 + (s1 s2)^2): no eigenvalues are needed while pairs are compared, and a factor common to all
+areas drops out everywhere.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from numpy.typing import NDArray
 
 from splatpack.jit import Float, Int, kernel, ro, rw
 
-ROW = 14
-MASS, AREA, MEAN, COV, COLOUR = 0, 1, 2, 5, 11
+ROW = 15
+MASS, AREA, MEAN, COV, COLOUR, SEEN = 0, 1, 2, 5, 11, 14
 
 EMPTIED = 0.05
-"""What area that a merged Gaussian covers and its parts did not costs, and mass that it cannot hold; per mass."""
+"""What area that a merged Gaussian covers and its parts did not costs, and mass that it cannot hold; per unit seen."""
 
 
 @kernel(float64(ro(float64, 2), int64), inline=True)
@@ -44,6 +45,7 @@ def unite(rows: NDArray[Any], i: Int, j: Int, out: NDArray[Any], k: Int) -> None
     a = rows[i, MASS] / mass
     b = 1.0 - a
     out[k, MASS] = mass
+    out[k, SEEN] = rows[i, SEEN] + rows[j, SEEN]
     for c in range(3):
         out[k, COLOUR + c] = a * rows[i, COLOUR + c] + b * rows[j, COLOUR + c]
     dx = rows[i, MEAN] - rows[j, MEAN]
@@ -65,7 +67,7 @@ def unite(rows: NDArray[Any], i: Int, j: Int, out: NDArray[Any], k: Int) -> None
 
 @kernel(float64(ro(float64, 2), int64, int64, rw(float64, 2)), inline=True)
 def cost(rows: NDArray[Any], i: Int, j: Int, scratch: NDArray[Any]) -> Float:
-    """Return what merging two rows costs, in mass times squared colour; ``scratch`` is float64 (1, ROW)."""
+    """Return what merging two rows costs, in what is seen times squared colour; ``scratch`` is float64 (1, ROW)."""
     unite(rows, i, j, scratch, 0)
     mass = scratch[0, MASS]
     merged = scratch[0, AREA]
@@ -76,7 +78,7 @@ def cost(rows: NDArray[Any], i: Int, j: Int, scratch: NDArray[Any]) -> Float:
         apart += d * d
     emptied = max(0.0, merged / (rows[i, AREA] + rows[j, AREA]) - 1.0)
     lost = max(0.0, mass / merged - 1.0)
-    return mass * (4.0 * a * (1.0 - a) * apart + EMPTIED * (emptied + lost))
+    return scratch[0, SEEN] * (4.0 * a * (1.0 - a) * apart + EMPTIED * (emptied + lost))
 
 
 @kernel(void(ro(float64, 2), ro(int64), int64, rw(int64), rw(float64), rw(float64, 2)))

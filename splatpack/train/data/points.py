@@ -14,7 +14,7 @@ from splatpack.formats.plydata import blocks, check_counts
 from splatpack.formats.plyheader import read_header
 from splatpack.limits import Limits
 from splatpack.pack.api import read
-from splatpack.scene.gaussians import C0
+from splatpack.scene.gaussians import C0, Gaussians
 from splatpack.train.data.colmap import read_points3d
 
 Points = tuple[NDArray[np.float32], NDArray[np.float32] | None]
@@ -43,24 +43,33 @@ def read_points(path: Path, limits: Limits) -> Points:
     CorruptError, UnsupportedError, LimitError, StorageError
         As the file deserves.
     """
-    points, colors = _read(path, limits)
+    found = read_start(path, limits)
+    if isinstance(found, Gaussians):
+        return found.means, np.clip(0.5 + np.float32(C0) * found.sh0[:, 0], 0, 1)
+    return found
+
+
+def read_start(path: Path, limits: Limits) -> Points | Gaussians:
+    """Read what :func:`read_points` reads; a scene of Gaussians as it is.
+
+    Raises
+    ------
+    UsageError, CorruptError, UnsupportedError, LimitError, StorageError
+        As :func:`read_points`.
+    """
+    if path.name in ("points3D.bin", "points3D.txt"):
+        return _finite(path, *read_points3d(path, limits))
+    cloud = _cloud(path, limits) if detect(path) == "ply" else None
+    return read(path, limits=limits) if cloud is None else _finite(path, *cloud)
+
+
+def _finite(path: Path, points: NDArray[np.float32], colors: NDArray[np.float32] | None) -> Points:
     good = np.isfinite(points).all(axis=1)
     if not good.any():
         raise UsageError(f"{path}: no finite points, expected at least 1.")
     if good.all():
         return points, colors
     return points[good], None if colors is None else colors[good]
-
-
-def _read(path: Path, limits: Limits) -> Points:
-    if path.name in ("points3D.bin", "points3D.txt"):
-        return read_points3d(path, limits)
-    if detect(path) == "ply":
-        cloud = _cloud(path, limits)
-        if cloud is not None:
-            return cloud
-    scene = read(path, limits=limits)
-    return scene.means, np.clip(0.5 + np.float32(C0) * scene.sh0[:, 0], 0, 1)
 
 
 def _cloud(path: Path, limits: Limits) -> Points | None:

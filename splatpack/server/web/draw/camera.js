@@ -10,7 +10,7 @@ const AXES = {
 /** Of the shorter side of the picture, radians. */
 const FIELD = (50 * Math.PI) / 180;
 /** How much farther away than the stage says one begins: buttons lie over the edges. */
-const ROOM = 1.25;
+const ROOM = 1.6;
 const WIDEST = (100 * Math.PI) / 180;
 const STEEPEST = Math.PI / 2 - 0.01;
 
@@ -37,8 +37,18 @@ const cross = (/** @type {number[]} */ a, /** @type {number[]} */ b) =>
 export class Pose {
   /** @param {string} frame @param {import("../load/stage.js").Stage} stage */
   constructor(frame, stage) {
-    this.axes = AXES[/** @type {keyof typeof AXES} */ (frame)] ?? AXES.rdf;
+    this.frame = /** @type {keyof typeof AXES} */ (frame in AXES ? frame : "rdf");
     this.home(stage);
+  }
+
+  get axes() {
+    return AXES[this.frame];
+  }
+
+  /** Take another direction for up: files do not always say the right one. */
+  nextUp() {
+    const ways = /** @type {(keyof typeof AXES)[]} */ (["rdf", "rub", "z_up"]);
+    this.frame = ways[(ways.indexOf(this.frame) + 1) % ways.length];
   }
 
   /** Look at the scene from in front of it, from a little above. @param {import("../load/stage.js").Stage} stage */
@@ -54,7 +64,8 @@ export class Pose {
   get forward() {
     const [right, up, front] = this.axes;
     const flat = Math.cos(this.pitch);
-    return add(add(up.map((x) => x * Math.sin(this.pitch)), right, flat * Math.sin(this.yaw)), front, flat * Math.cos(this.yaw));
+    const level = add(right.map((x) => x * Math.sin(this.yaw)), front, Math.cos(this.yaw));
+    return add(level.map((x) => x * flat), up, Math.sin(this.pitch));
   }
 
   /** To the right of the view, level. */
@@ -85,7 +96,13 @@ export class Pose {
     this.distance = Math.min(Math.max(this.distance * factor, 1e-4 * this.size), 100 * this.size);
   }
 
-  /** Move camera and target: right, up in the picture, forward; scene units. @param {number} right @param {number} up @param {number} forward */
+  /**
+   * Move camera and target: right, up in the picture, forward; scene units.
+   *
+   * @param {number} right
+   * @param {number} up
+   * @param {number} forward
+   */
   move(right, up, forward) {
     const ahead = this.forward;
     const above = this.above(ahead);
@@ -123,7 +140,11 @@ export class Pose {
   }
 }
 
-/** The quaternion w, x, y, z of the rotation whose transpose has these rows (Shepperd's method). @param {number[][]} rows */
+/**
+ * The quaternion w, x, y, z of the rotation whose transpose has these rows (Shepperd's method).
+ *
+ * @param {number[][]} rows
+ */
 export function quaternion(rows) {
   const r = (/** @type {number} */ i, /** @type {number} */ k) => rows[k][i];
   const trace = r(0, 0) + r(1, 1) + r(2, 2);

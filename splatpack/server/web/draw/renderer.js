@@ -10,8 +10,9 @@ import { COPY_FRAGMENT, COPY_VERTEX, FRAGMENT, VERTEX } from "./shaders.js";
 export class Renderer {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
-    const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false, powerPreference: "high-performance" });
-    if (!gl) throw Object.assign(new Error("this browser has no WebGL 2, which the viewer draws with"), { code: "webgl" });
+    const wish = { alpha: false, antialias: false, depth: false, powerPreference: "high-performance" };
+    const gl = /** @type {WebGL2RenderingContext | null} */ (canvas.getContext("webgl2", wish));
+    if (!gl) throw trouble("this browser has no WebGL 2, which the viewer draws with");
     this.canvas = canvas;
     this.gl = gl;
     /** @type {Block[]} kept, so that a lost context can be filled again */
@@ -34,7 +35,7 @@ export class Renderer {
   /** Programs and buffers. */
   setUp() {
     const { gl } = this;
-    this.format = gl.getExtension("EXT_color_buffer_float") ? gl.RGBA16F : gl.RGBA8; // blending of half floats needs no more
+    this.format = gl.getExtension("EXT_color_buffer_float") ? gl.RGBA16F : gl.RGBA8;
     this.program = program(gl, VERTEX, FRAGMENT);
     this.copy = program(gl, COPY_VERTEX, COPY_FRAGMENT);
     this.array = gl.createVertexArray();
@@ -167,7 +168,12 @@ export class Renderer {
     gl.drawArraysInstanced(gl.TRIANGLE_STRIP, 0, 4, this.count);
   }
 
-  /** A picture of half floats to blend in: eight bits would round after each of hundreds of layers. @param {number} width @param {number} height */
+  /**
+   * A picture of half floats to blend in: eight bits would round after each of hundreds of layers.
+   *
+   * @param {number} width
+   * @param {number} height
+   */
   fit(width, height) {
     const { gl, target } = this;
     if (target && target.width === width && target.height === height) return;
@@ -186,12 +192,18 @@ export class Renderer {
   }
 }
 
+/** @param {string} message */
+function trouble(message) {
+  return Object.assign(new Error(message), { code: "webgl" });
+}
+
 /** @typedef {{handle: WebGLProgram, at: (name: string) => WebGLUniformLocation | null}} Program */
 
 /** @param {WebGL2RenderingContext} gl @param {string} vertex @param {string} fragment @returns {Program} */
 function program(gl, vertex, fragment) {
   const handle = gl.createProgram();
-  for (const [kind, text] of /** @type {[number, string][]} */ ([[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]])) {
+  const texts = new Map([[gl.VERTEX_SHADER, vertex], [gl.FRAGMENT_SHADER, fragment]]);
+  for (const [kind, text] of texts) {
     const shader = /** @type {WebGLShader} */ (gl.createShader(kind));
     gl.shaderSource(shader, text);
     gl.compileShader(shader);
@@ -200,7 +212,7 @@ function program(gl, vertex, fragment) {
   gl.linkProgram(handle);
   if (!gl.getProgramParameter(handle, gl.LINK_STATUS) && !gl.isContextLost()) {
     const logs = (gl.getAttachedShaders(handle) ?? []).map((shader) => gl.getShaderInfoLog(shader));
-    throw Object.assign(new Error(`the shaders do not compile here: ${logs.join(" ")}`), { code: "webgl" });
+    throw trouble(`the shaders do not compile here: ${logs.join(" ")}`);
   }
   /** @type {Map<string, WebGLUniformLocation | null>} */
   const places = new Map();

@@ -102,7 +102,9 @@ void main() {
   float away = length(vec2(0.5 * (xx - yy), xy));
   float large = mid + away;
   float small = max(det / large, 0.5 * DILATION);
-  vec2 axis = away > 1e-6 * mid ? normalize(xx > yy ? vec2(away + 0.5 * (xx - yy), xy) : vec2(xy, away - 0.5 * (xx - yy))) : vec2(1.0, 0.0);
+  float tilt = 0.5 * (xx - yy);
+  vec2 axis = vec2(1.0, 0.0);
+  if (away > 1e-6 * mid) axis = normalize(tilt > 0.0 ? vec2(away + tilt, xy) : vec2(xy, away - tilt));
   vec2 corner = vec2(gl_VertexID & 1, gl_VertexID >> 1) * 2.0 - 1.0;
   v_place = corner * sqrt(reach);
   vec2 offset = v_place.x * sqrt(large) * axis + v_place.y * sqrt(small) * vec2(-axis.y, axis.x);

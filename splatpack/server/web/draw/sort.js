@@ -76,7 +76,13 @@ export class Depths {
     return n;
   }
 
-  /** Move keys and slots to their places by one digit. @param {number} n @param {Uint32Array} counts @param {number} shift */
+  /**
+   * Move keys and slots to their places by one digit.
+   *
+   * @param {number} n
+   * @param {Uint32Array} counts
+   * @param {number} shift
+   */
   pass(n, counts, shift) {
     const [keys, keysTo] = this.keys;
     const [slots, slotsTo] = this.slots;

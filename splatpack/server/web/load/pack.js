@@ -10,7 +10,11 @@ export const SH_TEXELS = [0, 1, 3, 4];
 const FLOAT = new Float32Array(1);
 const BITS = new Uint32Array(FLOAT.buffer);
 
-/** A float as the 16 bits of a half float, rounded to nearest; what is too large becomes the largest. @param {number} x */
+/**
+ * A float as the 16 bits of a half float, rounded to nearest; what is too large becomes the largest.
+ *
+ * @param {number} x
+ */
 export function half(x) {
   FLOAT[0] = Math.min(Math.max(x, -65504), 65504);
   const bits = BITS[0];

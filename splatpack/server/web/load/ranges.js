@@ -10,7 +10,7 @@ import { PAGE } from "../stream/wire.js";
 /** Fetches a scene chunk by chunk in the order of the newest view. */
 export class RangeLoader {
   /**
-   * @param {{prefix(): Promise<Uint8Array>, read(offset: number, length: number): Promise<Uint8Array>, parallel: number}} source
+   * @param {import("./sources.js").BytesSource | import("./sources.js").HttpSource} source
    * @param {import("../spk/scene.js").Tables} tables
    * @param {Sink} sink
    * @param {number} budget Gaussians that may be loaded

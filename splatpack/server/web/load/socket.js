@@ -138,7 +138,8 @@ export class SocketLoader {
     if (!COME_BACK.has(code) || this.fruitless > ATTEMPTS) {
       this.end(1000);
       const why = reason || REASONS.get(code) || (code === 1006 ? "it cannot be reached" : `code ${code}`);
-      this.sink.failed(Object.assign(new Error(`${this.where.url}: the connection closed: ${why}`), { code: "network" }), true);
+      const error = new Error(`${this.where.url}: the connection closed: ${why}`);
+      this.sink.failed(Object.assign(error, { code: "network" }), true);
       return;
     }
     this.sink.waiting();

@@ -7,7 +7,7 @@ const FIRST_READ = 65536;
 const TRIES = 4;
 
 /** The bytes cannot be had; `code` is `network`. */
-export class SourceError extends Error {
+class SourceError extends Error {
   /** @param {string} message */
   constructor(message) {
     super(message);
@@ -117,6 +117,7 @@ export class HttpSource {
   /** @param {unknown} error */
   explained(error) {
     if (!(error instanceof TypeError)) return error;
-    return new SourceError(`${this.url}: cannot be read (${error.message}). Is the server there, and does it allow this page?`);
+    const ask = "Is the server there, and does it allow this page?";
+    return new SourceError(`${this.url}: cannot be read (${error.message}). ${ask}`);
   }
 }

@@ -1,4 +1,4 @@
-/** Where the populated part of a scene is: what the first camera looks at (the same rule as splatpack.render.views.stage). */
+/** Where the populated part of a scene is: what the first camera looks at (as in splatpack.render.views). */
 
 const CORNERS = [-1, 1].flatMap((x) => [-1, 1].flatMap((y) => [-1, 1].map((z) => [x, y, z])));
 const SAMPLES = 2000; // of one chunk

@@ -41,7 +41,12 @@ export function load(port) {
 function open({ source, defaults, dictionary, budget }, sink) {
   const tables = makeTables(defaults, dictionary);
   if (source.kind === "socket") return new SocketLoader(source, tables, sink, budget);
-  const pause = (/** @type {number} */ seconds) => new Promise((/** @type {(x: void) => void} */ done) => setTimeout(done, 1000 * seconds));
-  const bytes = source.kind === "bytes" ? new BytesSource(source.data) : new HttpSource(source.url, (...a) => fetch(...a), pause);
-  return new RangeLoader(bytes, tables, sink, budget);
+  if (source.kind === "bytes") return new RangeLoader(new BytesSource(source.data), tables, sink, budget);
+  const http = new HttpSource(source.url, (...request) => fetch(...request), pause);
+  return new RangeLoader(http, tables, sink, budget);
+}
+
+/** @param {number} seconds @returns {Promise<void>} */
+function pause(seconds) {
+  return new Promise((done) => setTimeout(done, 1000 * seconds));
 }

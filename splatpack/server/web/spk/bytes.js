@@ -98,30 +98,10 @@ export function same(a, b) {
 }
 
 /**
- * Byte strings joined.
- *
- * @param {Uint8Array[]} parts
- */
-export function concat(parts) {
-  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
-}
-
-/**
  * Hexadecimal digits to bytes; the digits are ours, not a file's.
  *
  * @param {string} text
  */
 export function fromHex(text) {
   return Uint8Array.from({ length: text.length / 2 }, (_, i) => parseInt(text.slice(2 * i, 2 * i + 2), 16));
-}
-
-/** @param {Uint8Array} data */
-export function toHex(data) {
-  return Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

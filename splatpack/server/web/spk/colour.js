@@ -56,7 +56,7 @@ export function restoreChannel(low, high, classes, colour) {
   return symbols;
 }
 
-/** Division rounded down, exact for a dividend below 2^52: the quotient of floats may be rounded to the next integer. */
+/** Division rounded down, exact for a dividend below 2^52: a quotient of floats may be rounded to the next integer. */
 function floorDivide(/** @type {number} */ x, /** @type {number} */ d) {
   const q = Math.floor(x / d);
   const rest = x - q * d;

@@ -100,7 +100,12 @@ function joinPlanes(
   return new UNSIGNED[/** @type {1 | 2 | 4 | 8} */ (size)](bytes.buffer);
 }
 
-/** Sum up zigzag steps within each component, modulo the size of the numbers. @param {any} u @param {number} components */
+/**
+ * Sum up zigzag steps within each component, modulo the size of the numbers.
+ *
+ * @param {any} u
+ * @param {number} components
+ */
 function undoDelta(u, components) {
   if (u instanceof BigUint64Array) {
     for (let i = components; i < u.length; i++) {
@@ -126,7 +131,12 @@ function dequantise(symbols, step, what) {
   return out;
 }
 
-/** Unsigned integers in the order of the numbers back to the numbers' bits, in place. @param {any} u @param {string} dtype */
+/**
+ * Unsigned integers in the order of the numbers back to the numbers' bits, in place.
+ *
+ * @param {any} u
+ * @param {string} dtype
+ */
 function unorder(u, dtype) {
   if (dtype[1] === "u") return;
   if (dtype === "<f4") {

@@ -151,7 +151,7 @@ class Rows {
     }
   }
 
-  /** What the first component of a unit rotation must be about, from the others: the pieces of sqrt(1 - x x - y y - z z). */
+  /** The pieces of what the first component of a unit rotation must be about: sqrt(1 - x x - y y - z z). */
   guide() {
     const { m, bases } = this.head;
     const bits = new Uint32Array(3);

@@ -35,7 +35,12 @@ export function huffmanWeights(cursor) {
   }
 }
 
-/** A decoding table; the weight of the last symbol follows from the others. @param {number[]} given @returns {Huffman} */
+/**
+ * A decoding table; the weight of the last symbol follows from the others.
+ *
+ * @param {number[]} given
+ * @returns {Huffman}
+ */
 export function huffmanTable(given) {
   const total = given.reduce((sum, weight) => sum + (weight ? 2 ** (weight - 1) : 0), 0);
   check(total > 0 && total < 2 ** 11, "zstd: Huffman codes too long, or none");
@@ -57,7 +62,13 @@ export function huffmanTable(given) {
   return { log, symbol, bits };
 }
 
-/** Decode exactly as many literals as there is room for. @param {Uint8Array} data @param {Uint8Array} out @param {Huffman} table */
+/**
+ * Decode exactly as many literals as there is room for.
+ *
+ * @param {Uint8Array} data
+ * @param {Uint8Array} out
+ * @param {Huffman} table
+ */
 export function huffmanStream(data, out, table) {
   let { left } = new Backward(data);
   const { log, symbol, bits } = table;

@@ -10,7 +10,7 @@ const NEVER = 49;
 const WEIGHTS = Array.from({ length: NEVER }, (_, cost) => Math.round(2 ** (16 - cost / 4)));
 const SLOTS = 4096;
 /** Contexts in each part of a section's model, in order. */
-export const PARTS = { geometry: [1, 8, 1, 8, 8, 64, 8, 72, 8, 32, 32], sh: [8, 48, 48, 48, 48, 48, 48] };
+const PARTS = { geometry: [1, 8, 1, 8, 8, 64, 8, 72, 8, 32, 32], sh: [8, 48, 48, 48, 48, 48, 48] };
 
 /**
  * @typedef {object} Model

@@ -64,7 +64,8 @@ function scalar(cursor, rules, tag) {
     const value = big(cursor, size);
     return value >= 2 ** (8 * size - 1) ? value - 2 ** (8 * size) : value;
   }
-  check(tag === 0xcb || (tag === 0xca && rules.single), `${rules.what}: msgpack type 0x${tag.toString(16)} is not allowed`);
+  const allowed = tag === 0xcb || (tag === 0xca && rules.single);
+  check(allowed, `${rules.what}: msgpack type 0x${tag.toString(16)} is not allowed`);
   const value = tag === 0xcb ? cursor.view.getFloat64(cursor.skip(8)) : cursor.view.getFloat32(cursor.skip(4));
   check(Number.isFinite(value), `${rules.what}: a number that is not finite`);
   return new Float(value);
@@ -125,11 +126,17 @@ export function pack(value) {
   if (value instanceof Uint8Array) return [...head(value.length, 0, -1, 0xc4), ...value];
   if (Array.isArray(value)) return [...head(value.length, 0x90, 15, 0xdb), ...value.flatMap(pack)];
   const entries = Object.entries(value).filter(([, member]) => member !== undefined);
-  return [...head(entries.length, 0x80, 15, 0xdd), ...entries.flatMap(([key, member]) => [...pack(key), ...pack(member)])];
+  const members = entries.flatMap(([key, member]) => [...pack(key), ...pack(member)]);
+  return [...head(entries.length, 0x80, 15, 0xdd), ...members];
 }
 
 /** The tag and the length of a thing: one byte up to `small`, else `tag`, `tag + 1`, `tag + 2` with 1, 2, 4 bytes. */
-function head(/** @type {number} */ size, /** @type {number} */ fix, /** @type {number} */ small, /** @type {number} */ tag) {
+function head(
+  /** @type {number} */ size,
+  /** @type {number} */ fix,
+  /** @type {number} */ small,
+  /** @type {number} */ tag,
+) {
   if (size <= small) return [fix | size];
   const bare = tag === 0xdb || tag === 0xdd; // arrays and maps have no length of one byte
   const width = size < 256 && !bare ? 1 : size < 65536 ? 2 : 4;

@@ -7,7 +7,10 @@ import { DETAIL } from "./header.js";
 /** Bytes of an entry and how they are read, by column. */
 const U8 = { size: 1, get: (/** @type {DataView} */ v, /** @type {number} */ i) => v.getUint8(i) };
 const U32 = { size: 4, get: (/** @type {DataView} */ v, /** @type {number} */ i) => v.getUint32(4 * i, true) };
-const U64 = { size: 8, get: (/** @type {DataView} */ v, /** @type {number} */ i) => Number(v.getBigUint64(8 * i, true)) };
+const U64 = {
+  size: 8,
+  get: (/** @type {DataView} */ v, /** @type {number} */ i) => Number(v.getBigUint64(8 * i, true)),
+};
 const F32 = { size: 4, get: (/** @type {DataView} */ v, /** @type {number} */ i) => v.getFloat32(4 * i, true) };
 const POINT = {
   size: 12,

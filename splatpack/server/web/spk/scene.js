@@ -19,7 +19,11 @@ const RULES = { what: "metadata", deepest: 12, single: true };
 /** @typedef {import("./profiles.js").Column} Column */
 /** @typedef {import("./profiles.js").Profile} Profile */
 /** @typedef {import("./model.js").Model} Model */
-/** What of the specification a decoder needs beside its code. @typedef {{defaults: Defaults, dictionary: Uint8Array}} Tables */
+/**
+ * What of the specification a decoder needs beside its code.
+ *
+ * @typedef {{defaults: Defaults, dictionary: Uint8Array}} Tables
+ */
 
 /**
  * @param {Uint8Array} defaults `defaults.txt`
@@ -56,7 +60,8 @@ export function parsePrefix(prefix, tables) {
   const header = parseHeader(prefix);
   check(prefix.length === header.prefix, `a prefix of ${prefix.length} bytes, its header says ${header.prefix}`);
   const cursor = new Cursor(prefix.subarray(HEADER_SIZE), "prefix");
-  const [root, metadata, models] = /** @type {["root", "metadata", "tables"]} */ (["root", "metadata", "tables"]).map((name) => {
+  const parts = /** @type {const} */ (["root", "metadata", "tables"]);
+  const [root, metadata, models] = parts.map((name) => {
     const bytes = cursor.take(header[name].length);
     checkPart(bytes, header[name], name === "root" ? "root page" : name);
     return bytes;
@@ -111,7 +116,8 @@ function parseMetadata(data) {
   const flags = array(map.get("flags"), 0, 2 ** 20, "flags");
   check(flags.every((flag) => FLAGS.includes(flag)), "flags: unknown");
   check(map.get("source") instanceof Map, "source: not a map");
-  const profiles = array(map.get("profiles"), 1, 16, "profiles").map((p, i) => parseProfile(p, degree, `profiles[${i}]`));
+  const given = array(map.get("profiles"), 1, 16, "profiles");
+  const profiles = given.map((profile, i) => parseProfile(profile, degree, `profiles[${i}]`));
   return { n, degree, frame, flags, profiles, extras: extraColumns(profiles) };
 }
 

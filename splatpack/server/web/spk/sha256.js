@@ -1,6 +1,6 @@
 /**
- * SHA-256 (FIPS 180-4). Browsers have one, but only for pages that came over TLS or from this machine: a phone that looks
- * at a server in the same room has none, and it is asynchronous.
+ * SHA-256 (FIPS 180-4). Browsers have one, but only for pages that came over TLS or from this machine: a phone that
+ * looks at a server in the same room has none, and it is asynchronous.
  */
 
 const FIRST = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];

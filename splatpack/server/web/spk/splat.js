@@ -222,7 +222,7 @@ class Geometry {
 }
 
 /** @param {number} symbol @param {number} largest @param {string} what */
-export function inRange(symbol, largest, what) {
+function inRange(symbol, largest, what) {
   check(symbol >= -largest && symbol <= largest, `${what}: a symbol out of range`);
   return symbol;
 }

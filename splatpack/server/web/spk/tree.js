@@ -5,7 +5,7 @@ import { check } from "./errors.js";
 /** @typedef {import("./pages.js").Chunk} Chunk */
 
 /**
- * Hold parents and successors to the rules. Chunks that are not known yet, because their page has not come, are undefined.
+ * Hold parents and successors to the rules. Chunks whose page has not come yet are undefined.
  *
  * @param {(Chunk | undefined)[]} chunks
  */

@@ -10,7 +10,14 @@ export function integer(value, low, high, what) {
   return value;
 }
 
-/** A float between two bounds, both excluded. @param {any} value @param {number} low @param {number} high @param {string} what */
+/**
+ * A float between two bounds, both excluded.
+ *
+ * @param {any} value
+ * @param {number} low
+ * @param {number} high
+ * @param {string} what
+ */
 export function real(value, low, high, what) {
   check(value instanceof Float, `${what}: not a 64-bit float`);
   check(low < value.value && value.value < high, `${what}: ${value.value} is not between ${low} and ${high}`);
@@ -24,7 +31,14 @@ export function array(value, low, high, what) {
   return value;
 }
 
-/** A map with exactly these keys. @param {any} value @param {string[]} keys @param {string} what @returns {Map<string, any>} */
+/**
+ * A map with exactly these keys.
+ *
+ * @param {any} value
+ * @param {string[]} keys
+ * @param {string} what
+ * @returns {Map<string, any>}
+ */
 export function exactMap(value, keys, what) {
   check(value instanceof Map, `${what}: not a map`);
   const exact = value.size === keys.length && keys.every((key) => value.has(key));

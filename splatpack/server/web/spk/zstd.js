@@ -10,7 +10,8 @@ import { xxh64 } from "./xxh64.js";
 /** @typedef {import("./fse.js").Fse} Fse */
 
 const LARGEST_BLOCK = 128 * 1024;
-const range = (/** @type {number} */ from, /** @type {number} */ to) => Array.from({ length: to - from }, (_, i) => from + i);
+const range = (/** @type {number} */ from, /** @type {number} */ to) =>
+  Array.from({ length: to - from }, (_, i) => from + i);
 const LL_BITS = [...new Array(16).fill(0), 1, 1, 1, 1, 2, 2, 3, 3, 4, ...range(6, 17)];
 const ML_BITS = [...new Array(32).fill(0), 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, ...range(7, 17)];
 const bases = (/** @type {number[]} */ bits, /** @type {number} */ first) =>
@@ -20,7 +21,10 @@ const ML_BASE = bases(ML_BITS, 3);
 const times = (/** @type {number} */ count, /** @type {number} */ value) => new Array(count).fill(value);
 /** Predefined counts and their accuracy, largest accuracy, number of codes: literal lengths, offsets, match lengths. */
 const CODES = [
-  { counts: [4, 3, ...times(11, 2), 1, 1, 1, ...times(9, 2), 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1], log: 6, largest: 9, symbols: 36 },
+  {
+    counts: [4, 3, ...times(11, 2), 1, 1, 1, ...times(9, 2), 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1],
+    ...{ log: 6, largest: 9, symbols: 36 },
+  },
   { counts: [1, 1, 1, 1, 1, 1, 2, 2, 2, ...times(15, 1), -1, -1, -1, -1, -1], log: 5, largest: 8, symbols: 32 },
   { counts: [1, 4, 3, 2, 2, 2, 2, 2, 2, ...times(37, 1), ...times(7, -1)], log: 6, largest: 9, symbols: 53 },
 ];
@@ -140,7 +144,12 @@ class Frame {
     return out;
   }
 
-  /** The sequences section (3.1.1.3.2). @param {Cursor} cursor @param {(literals: number, offset: number, match: number) => void} each */
+  /**
+   * The sequences section (3.1.1.3.2).
+   *
+   * @param {Cursor} cursor
+   * @param {(literals: number, offset: number, match: number) => void} each
+   */
   sequences(cursor, each) {
     let count = cursor.u8();
     if (count === 255) count = cursor.u16() + 0x7f00;
@@ -151,7 +160,9 @@ class Frame {
     }
     const modes = cursor.u8();
     check((modes & 3) === 0, "zstd: reserved bits");
-    const [lengths, offsets, matches] = [6, 4, 2].map((shift, which) => this.table(which, (modes >> shift) & 3, cursor));
+    const [lengths, offsets, matches] = [6, 4, 2].map((shift, which) =>
+      this.table(which, (modes >> shift) & 3, cursor),
+    );
     const stream = new Backward(cursor.rest());
     let [ll, of, ml] = [lengths, offsets, matches].map((table) => stream.read(table.log));
     for (let i = 0; i < count; i++) {
@@ -168,7 +179,13 @@ class Frame {
     check(stream.left === 0, "zstd: sequence bits left over");
   }
 
-  /** The table of one kind of code; it is kept for later blocks. @param {number} which @param {number} mode @param {Cursor} cursor */
+  /**
+   * The table of one kind of code; it is kept for later blocks.
+   *
+   * @param {number} which
+   * @param {number} mode
+   * @param {Cursor} cursor
+   */
   table(which, mode, cursor) {
     const { counts, log, largest, symbols } = CODES[which];
     if (mode === 0) this.tables[which] = fseTable(counts, log);
@@ -183,7 +200,12 @@ class Frame {
     return table;
   }
 
-  /** The offset that a value means, with the three recent ones (3.1.1.5). @param {number} value @param {number} literals */
+  /**
+   * The offset that a value means, with the three recent ones (3.1.1.5).
+   *
+   * @param {number} value
+   * @param {number} literals
+   */
   offset(value, literals) {
     if (value > 3) {
       this.recent = [value - 3, this.recent[0], this.recent[1]];

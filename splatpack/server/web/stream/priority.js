@@ -151,7 +151,7 @@ function predicted(view, axes, ahead) {
   const speed = Math.hypot(...spin);
   const s = speed > 0 ? Math.sin((speed * ahead) / 2) / speed : 0;
   const turn = rotation([Math.cos((speed * ahead) / 2), ...spin.map((x) => x * s)]);
-  const turned = turn.map((row) => [0, 1, 2].map((k) => row[0] * axes[0][k] + row[1] * axes[1][k] + row[2] * axes[2][k]));
+  const turned = turn.map(([a, b, c]) => [0, 1, 2].map((k) => a * axes[0][k] + b * axes[1][k] + c * axes[2][k]));
   return { pos: view.pos.map((x, k) => x + (view.vel ?? [0, 0, 0])[k] * ahead), axes: turned };
 }
 

@@ -1,4 +1,4 @@
-/** What to fetch next where no server decides: chunks by priority, parents first, each once (protocol.md, section 7.4). */
+/** What to fetch next where no server decides: chunks by priority, parents first (protocol.md, section 7.4). */
 
 import { groupOf, rowOf, scorer, scores } from "./priority.js";
 
@@ -69,7 +69,11 @@ export class Scheduler {
     return found;
   }
 
-  /** Whether a chunk has no parent, or one that was sent, with its whole group, and is not good enough. @param {number} i */
+  /**
+   * Whether a chunk has no parent, or one that was sent, with its whole group, and is not good enough.
+   *
+   * @param {number} i
+   */
   admissible(i) {
     const parent = this.rows.get(i)?.parent ?? -1;
     if (parent < 0) return true;

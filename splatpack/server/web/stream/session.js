@@ -4,7 +4,8 @@ import { same } from "../spk/bytes.js";
 import { SpkError } from "../spk/errors.js";
 import { Mirror } from "./mirror.js";
 import { Window } from "./window.js";
-import { ABORTED, FIRST, FRAGMENT_HEADER, FRAGMENT_MAX, LAST, PAGE, PREFIX, ProtocolError, VERSION, decode, encode } from "./wire.js";
+import { ABORTED, FIRST, FRAGMENT_HEADER, FRAGMENT_MAX, LAST, PAGE, PREFIX, VERSION } from "./wire.js";
+import { ProtocolError, decode, encode } from "./wire.js";
 
 const RETRIES = 3;
 const PING_EVERY = 2;
@@ -49,7 +50,8 @@ export class ClientSession {
     this.nextPing = clock();
     /** @type {Uint8Array[]} */
     this.out = [];
-    this.send({ type: "hello", versions: [VERSION], credit: this.window.granted, client: "splatpack-web", max_fragment: FRAGMENT_MAX });
+    const speaks = { versions: [VERSION], client: "splatpack-web", max_fragment: FRAGMENT_MAX };
+    this.send({ type: "hello", credit: this.window.granted, ...speaks });
     this.send({ type: "open", sid: 0, scene, id: mirror?.id, have: mirror?.haveSet() });
   }
 
@@ -114,7 +116,14 @@ export class ClientSession {
     return [{ type: "failed", fatal: true, code, message }];
   }
 
-  /** Ask for a chunk again, or give it up. @param {number} item @param {string} code @param {string} message @returns {Event[]} */
+  /**
+   * Ask for a chunk again, or give it up.
+   *
+   * @param {number} item
+   * @param {string} code
+   * @param {string} message
+   * @returns {Event[]}
+   */
   again(item, code, message) {
     const tries = (this.retries.get(item) ?? 0) + 1;
     this.retries.set(item, tries);
@@ -127,7 +136,8 @@ export class ClientSession {
   opened(manifest) {
     if (manifest.sid !== 0 || this.manifest) throw new ProtocolError("MANIFEST for a stream that waits for none");
     this.manifest = manifest;
-    if (this.mirror && same(this.mirror.id, manifest.id)) return [{ type: "opened", mirror: this.mirror, resumed: true }];
+    const { mirror } = this;
+    if (mirror && same(mirror.id, manifest.id)) return [{ type: "opened", mirror, resumed: true }];
     this.mirror = null;
     return [];
   }

@@ -5,7 +5,7 @@ import { Float, pack, unpack } from "../spk/msgpack.js";
 
 export const SUBPROTOCOL = "splatpack.v1";
 export const VERSION = 1;
-export const CONTROL_MAX = 65536;
+const CONTROL_MAX = 65536;
 export const FRAGMENT_MAX = 65536;
 export const FRAGMENT_HEADER = 20;
 /** Item number of a scene's prefix; item numbers from PAGE on are leaf pages. */
@@ -14,7 +14,7 @@ export const PAGE = 0x80000000;
 export const FIRST = 1;
 export const LAST = 2;
 export const ABORTED = 4;
-export const MALFORMED = 4400;
+const MALFORMED = 4400;
 const EXTENSION = 128;
 const FRAGMENT = 10;
 const RULES = { what: "message", deepest: 64, array: 8192, map: 64, binary: true, single: true };
@@ -50,8 +50,9 @@ const integers = (/** @type {number} */ high, /** @type {number} */ most) => (/*
   Array.isArray(value) && value.length <= most && value.every((x) => isNumber(x) && x >= 0 && x <= high)
     ? value
     : undefined;
+const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )*$/u;
 const text = (/** @type {number} */ longest) => (/** @type {any} */ value) =>
-  typeof value === "string" && [...value].length <= longest && /^(?:[^\p{C}\p{Z}]| )*$/u.test(value) ? value : undefined;
+  typeof value === "string" && [...value].length <= longest && PRINTABLE.test(value) ? value : undefined;
 const blob = (/** @type {number} */ least, /** @type {number} */ most) => (/** @type {any} */ value) =>
   value instanceof Uint8Array && value.length >= least && value.length <= most ? value : undefined;
 const boolean = (/** @type {any} */ value) => (typeof value === "boolean" ? value : undefined);

@@ -14,8 +14,8 @@ const LINE = 16; // pixels that a line of a wheel stands for
 const HELD = {
   ArrowLeft: { turn: [-1, 0] }, ArrowRight: { turn: [1, 0] }, ArrowUp: { turn: [0, 1] }, ArrowDown: { turn: [0, -1] },
   KeyA: { move: [-1, 0, 0] }, KeyD: { move: [1, 0, 0] }, KeyQ: { move: [0, -1, 0] }, KeyE: { move: [0, 1, 0] },
-  KeyS: { move: [0, 0, -1] }, KeyW: { move: [0, 0, 1] }, Equal: { zoom: -1 }, NumpadAdd: { zoom: -1 }, Minus: { zoom: 1 },
-  NumpadSubtract: { zoom: 1 },
+  KeyS: { move: [0, 0, -1] }, KeyW: { move: [0, 0, 1] }, Equal: { zoom: -1 }, NumpadAdd: { zoom: -1 },
+  Minus: { zoom: 1 }, NumpadSubtract: { zoom: 1 },
 };
 
 /** Turns what people do into changes of a pose. */
@@ -82,7 +82,13 @@ export class Controls {
     this.pan(pose, (now.x - before.x) / 2, (now.y - before.y) / 2);
   }
 
-  /** Turn the scene after the pointer: by going about the target, or when flying by turning the camera. @param {Pose} pose @param {number} yaw @param {number} pitch */
+  /**
+   * Turn the scene after the pointer: by going about the target, or when flying by turning the camera.
+   *
+   * @param {Pose} pose
+   * @param {number} yaw
+   * @param {number} pitch
+   */
   turn(pose, yaw, pitch) {
     if (this.fly) pose.look(-yaw, -pitch);
     else pose.orbit(yaw, pitch);

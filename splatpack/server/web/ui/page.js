@@ -59,6 +59,8 @@ export class Page {
     this.n = 0;
     this.total = 0;
     this.drawn = 0;
+    /** What was told last of loading. @type {Record<string, any>} */
+    this.last = { bytes: 0, state: "streaming", complete: false };
     const dark = background ? background !== "white" : !matchMedia("(prefers-color-scheme: light)").matches;
     this.find("name").textContent = name;
     this.root.classList.toggle("bare", bare);
@@ -89,18 +91,20 @@ export class Page {
     } else if (news.type === "progress") this.progress(news);
     else if (news.type === "failed") this.trouble(news);
     else if (news.type === "full") {
-      this.note("This device's budget of Gaussians is used up: finer detail is left out. ?budget=N in the address changes it.");
+      this.note("This device's budget of Gaussians is used up: finer detail is left out. ?budget=N sets it.");
     } else if (news.type === "context" && news.lost) this.say("The graphics card was taken away; waiting for it…");
+    else if (news.type === "context") this.progress(this.last);
     else if (news.type === "frame") this.frame(news);
   }
 
   facts() {
-    const parts = [`${count(this.drawn)} Gaussians drawn`, `${count(this.n)} in the file`, size(this.total)];
-    this.find("facts").textContent = parts.join(" · ");
+    this.find("facts").textContent = `${count(this.drawn)} Gaussians drawn, ${count(this.n)} in the file`;
   }
 
   /** @param {Record<string, any>} news */
-  progress({ bytes, state, complete }) {
+  progress(news) {
+    const { bytes, state, complete } = news;
+    this.last = news;
     const bar = /** @type {HTMLProgressElement} */ (this.find("bar"));
     bar.max = Math.max(1, this.total);
     bar.value = bytes;
@@ -136,9 +140,11 @@ export class Page {
   }
 
   buttons() {
-    const on = (/** @type {string} */ id, /** @type {() => void} */ act) => this.find(id).addEventListener("click", act);
+    const on = (/** @type {string} */ id, /** @type {() => void} */ act) =>
+      this.find(id).addEventListener("click", act);
     on("reset", () => this.viewer.home());
     on("fly", () => this.fly());
+    on("up", () => this.up());
     on("paper", () => this.paper());
     on("link", () => this.link());
     on("help", () => this.help());
@@ -149,6 +155,12 @@ export class Page {
     const { controls } = this.viewer;
     controls.fly = !controls.fly;
     this.find("fly").setAttribute("aria-pressed", String(controls.fly));
+  }
+
+  /** Another direction is up. */
+  up() {
+    this.viewer.pose?.nextUp();
+    this.viewer.controls.done();
   }
 
   /** Black behind the scene, or white. */
@@ -183,6 +195,7 @@ export class Page {
       r: () => this.viewer.home(),
       Home: () => this.viewer.home(),
       f: () => this.fly(),
+      u: () => this.up(),
       b: () => this.paper(),
       l: () => this.link(),
       h: () => this.help(),

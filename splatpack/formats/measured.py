@@ -5,8 +5,8 @@ from __future__ import annotations
 CONDITIONS = (
     "A synthetic scene of 100,000 Gaussians of SH degree 3 (`tests/synth.py`), files in the page cache. Seconds are of "
     "CPU, all threads together, the median of five runs (one where a run takes more than five seconds), on a machine "
-    "that was busy with other work. SH palettes have 1,024 entries here; by default they have up to 65,536, and fitting "
-    "one takes much longer."
+    "that was busy with other work. SH palettes have 1,024 entries here; by default they have up to 65,536, and "
+    "fitting one takes much longer."
 )
 
 FIGURES: dict[str, tuple[float, float, float]] = {

@@ -38,7 +38,7 @@ def timed(call: Callable[[], Any]) -> float:
 def measure(entry: Format, folder: Path) -> tuple[float, float, float]:
     """Return millions of Gaussians read and written per second of CPU, and bytes of one."""
     scene = synth.scene(COUNT, DEGREE)
-    settings = {"palette": PALETTE} if "palette" in entry.settings else {}
+    settings: dict[str, Any] = {"palette": PALETTE} if "palette" in entry.settings else {}
     path = folder / f"scene{entry.extensions[0] if entry.extensions else ''}"
 
     def write(scene: Gaussians = scene) -> None:

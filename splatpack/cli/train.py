@@ -82,7 +82,7 @@ def _training(fn: Callable[..., None]) -> Callable[..., None]:
     options = (
         add("--iterations", type=click.IntRange(1), metavar="N", help="Steps, one photo each. Default: 3000."),
         add("--budget", type=Duration(), metavar="TIME", help=clock_),
-        add("--max-gaussians", type=click.IntRange(1), metavar="N", help="Never more than this. Default: 20000."),
+        add("--max-gaussians", type=click.IntRange(1), metavar="N", help="Never more than this. Default: 50000."),
         add("--sh-degree", type=click.IntRange(0, 3), metavar="N", help="Of the finished scene. Default: 3."),
         add("--strategy", type=click.Choice(("mcmc", "classic")), help=grow + " Default: mcmc."),
         add("--init", metavar="auto|points|stereo|random|FILE", help=begin + " Default: auto."),

@@ -34,7 +34,8 @@ def lines(label: str, drawn: list[Line], unit: str, *, log: bool = True, least: 
 
     xs = [place(x) for _, _, line, _ in drawn for x, _ in line]
     ys = [y for _, _, line, _ in drawn for _, y in line]
-    across, up = _range(xs, 0.02 if log else 0.0), _range(ys, least)
+    across = _range(xs, 0.02) if log else (min(0.0, *xs), max(1e-9, *xs))
+    up = _range(ys, least)
 
     def at(value: float) -> float:
         return left + (value - across[0]) / (across[1] - across[0]) * (width - left - right)
@@ -42,15 +43,15 @@ def lines(label: str, drawn: list[Line], unit: str, *, log: bool = True, least: 
     def rise(value: float) -> float:
         return height - bottom - (value - up[0]) / (up[1] - up[0]) * (height - top - bottom)
 
-    parts = []
-    for k in range(5):
-        v, h = up[0] + k * (up[1] - up[0]) / 4, across[0] + k * (across[1] - across[0]) / 4
-        below = _short(10**h if log else h)
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{width - right}" y1="{rise(v):.1f}" y2="{rise(v):.1f}"/>'
-            f'<text x="{left - 8}" y="{rise(v) + 4:.1f}" text-anchor="end">{v:.4g}</text>'
-            f'<text x="{at(h):.1f}" y="{height - bottom + 18}" text-anchor="middle">{below}</text>'
-        )
+    parts = [
+        f'<line class="grid" x1="{left}" x2="{width - right}" y1="{rise(v):.1f}" y2="{rise(v):.1f}"/>'
+        f'<text x="{left - 8}" y="{rise(v) + 4:.1f}" text-anchor="end">{_short(v)}</text>'
+        for v in _ticks(*up)
+    ]
+    parts += [
+        f'<text x="{at(h):.1f}" y="{height - bottom + 18}" text-anchor="middle">{_short(10**h if log else h)}</text>'
+        for h in ([across[0] + k * (across[1] - across[0]) / 4 for k in range(5)] if log else _ticks(*across))
+    ]
     for kind, title, line, names in drawn:
         points = [(at(place(a)), rise(b)) for a, b in line]
         parts.append(f'<polyline class="curve {kind}" points="{" ".join(f"{a:.1f},{b:.1f}" for a, b in points)}"/>')
@@ -71,8 +72,16 @@ def lines(label: str, drawn: list[Line], unit: str, *, log: bool = True, least: 
 def _range(values: list[float], least: float) -> tuple[float, float]:
     """Return the ends of an axis, a little outside the values."""
     low, high = min(values), max(values)
-    room = max(0.06 * (high - low), least) or 1.0
+    room = max(0.06 * (high - low), least)
     return low - room, high + room
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round numbers between the ends of an axis, four to nine of them."""
+    rough = (high - low) / 5
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = unit * next(k for k in (1, 2, 5, 10) if k * unit >= rough * 0.8)
+    return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
 def _short(value: float) -> str:

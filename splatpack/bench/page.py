@@ -308,7 +308,7 @@ def stored(sections: Mapping[str, int]) -> str:
     return f'<h2>Bytes</h2><table class="bytes"><thead>{head}</thead><tbody>{rows}</tbody></table>'
 
 
-def cards(drawn: Drawn, before: str = "original", after: str = "decoded") -> str:
+def cards(drawn: Drawn, before: str = "original", after: str = "decoded", gain: float = GAIN) -> str:
     """Return the pictures of the views: two of them under a slider, and their difference."""
     report = drawn.report
     left = report.views - len(drawn.pictures)
@@ -325,7 +325,7 @@ def cards(drawn: Drawn, before: str = "original", after: str = "decoded") -> str
             f'<input type="range" min="0" max="100" value="50" data-name="{before}" '
             f'aria-label="{before} against {after}, {name}"></div>'
             f'<figure><img src="{p.error}" alt="absolute error, {name}" {size}>'
-            f"<figcaption>absolute error x{GAIN:g}</figcaption></figure></div></section>"
+            f"<figcaption>absolute error x{gain:g}</figcaption></figure></div></section>"
         )
     note = f"Pictures are packed as WebP, quality {WEBP}, at most {SIDE} pixels wide.{more}"
     return f"<h2>Pictures</h2><p>{note}</p>{''.join(sections)}"

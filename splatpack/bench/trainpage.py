@@ -9,10 +9,13 @@ from html import escape
 import numpy as np
 
 from splatpack.bench.charts import Line, lines
-from splatpack.bench.page import GAIN, Drawn, Pictures, cards, chosen, decibel, document, stored, table, tiles, uri
+from splatpack.bench.page import Drawn, Pictures, cards, chosen, decibel, document, stored, table, tiles, uri
 from splatpack.render.compare import CompareReport
 from splatpack.train.record import Point
 from splatpack.train.verdict import Rate, Verdict
+
+GAIN = 3.0
+"""How much the error pictures amplify: photos are never met as closely as renders."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def page(run: Run) -> str:
         _curves(run.history),
         _rates(run, drawn),
         stored(run.sections),
-        "" if drawn is None else table(drawn) + cards(drawn, "photo", "render"),
+        "" if drawn is None else table(drawn) + cards(drawn, "photo", "render", GAIN),
     ]
     return document(run.title, "".join(body))
 

@@ -57,7 +57,7 @@ def _word(value: Any, kind: str) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _stored(path: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
+def stored(path: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return the bytes of each section of a ``.spk``, and what it says of its encoder; nothing for another format."""
     from splatpack.cli._inputs import open_spk
     from splatpack.cli.info import _sections
@@ -102,7 +102,7 @@ def write(
     from splatpack.bench.pairing import attribute_errors
     from splatpack.container.atomic import atomic_write
 
-    sections, encoder = _stored(files[1])
+    sections, encoder = stored(files[1])
     before, after = (Path(f).stat().st_size for f in files)
     rows = [
         ("original", f"{files[0]}, {size(before)} ({before:,} bytes), {len(scenes[0]):,} Gaussians"),

@@ -14,7 +14,8 @@ from splatpack.cli._console import Console, decibel, size
 from splatpack.cli._training import clock
 
 if TYPE_CHECKING:
-    from splatpack.pack.api import WriteReport
+    from splatpack.pack.presets import Settings
+    from splatpack.train.compact import Compact
     from splatpack.train.evaluate import Quality
     from splatpack.train.record import TrainResult
     from splatpack.train.trainer import Trainer
@@ -23,12 +24,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Coding:
-    """Where and how the scene is written."""
+    """Where and how the scene is written: ``None`` leaves a number to :mod:`splatpack.train.compact`."""
 
     target: Path
-    preset: str
-    target_size: int | None
     force: bool
+    target_size: int | None
+    price: float | None
+    quality: float | None
+    prune: float | None
+    refine: int | None
+
+    def settings(self, trainer: Trainer) -> Settings:
+        """Return the codec's settings to begin with."""
+        from splatpack.pack.presets import Settings
+        from splatpack.train.compact import COARSE, DROPPED
+
+        return Settings(
+            q=COARSE if self.quality is None else self.quality,
+            prune=DROPPED if self.prune is None else self.prune,
+            cameras=tuple(photo.camera for photo in trainer.dataset.train),
+            name="train",
+        )
 
 
 @dataclass(frozen=True)
@@ -37,25 +53,25 @@ class Trained:
 
     trainer: Trainer
     result: TrainResult
-    report: WriteReport
+    output: Path
+    made: Compact
     found: list[Verdict]
     quality: Quality | None
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
         """Return the values of ``--json``."""
-        result, data = self.result, self.trainer.dataset
-        coded = result.test
+        result, data, coded = self.result, self.trainer.dataset, self.quality
         return {
-            "output": self.report.output, "n": self.report.n_out, "bytes": self.report.bytes_out,
+            "output": str(self.output), "n": len(self.made.scene), "bytes": len(self.made.data),
             "iterations": result.iterations, "seconds": self.seconds, "seconds_training": result.seconds,
-            "psnr_test": None if self.quality is None else self.quality.psnr_mean,
-            "ssim_test": None if self.quality is None else self.quality.ssim_mean,
-            "psnr_uncoded": None if coded is None else coded.psnr_mean,
-            "ssim_uncoded": None if coded is None else coded.ssim_mean,
+            "psnr_test": None if coded is None else coded.psnr_mean,
+            "ssim_test": None if coded is None else coded.ssim_mean,
+            "psnr_trained": None if result.test is None else result.test.psnr_mean,
+            "ssim_trained": None if result.test is None else result.test.ssim_mean,
             "n_trained": len(result.scene), "photos_train": len(data.train), "photos_test": len(data.test),
-            "preset": self.report.preset, "history": result.as_dict()["history"],
-            "warnings": [*data.warnings, *self.report.warnings],
+            "q": self.made.settings.q, "prune": self.made.settings.prune,
+            "history": result.as_dict()["history"], "warnings": data.warnings,
         }  # fmt: skip
 
 
@@ -63,46 +79,57 @@ def finish(
     console: Console, trainer: Trainer, result: TrainResult, how: Coding, page: str | None, start: float
 ) -> None:
     """Write the scene, judge what was written, and say so."""
-    from splatpack.pack.api import read, write
-    from splatpack.scene.validate import validate
+    from splatpack.container.atomic import atomic_write
     from splatpack.train.verdict import summed, verdicts
 
-    scene, _ = validate(result.scene)
-    cameras = tuple(photo.camera for photo in trainer.dataset.train)
-    with console.progress() as progress:
-        report = write(
-            how.target, scene, how.preset, target_size=how.target_size, force=how.force, threads=console.threads,
-            progress=progress, cameras=cameras,
-        )  # fmt: skip
-    found = verdicts(trainer, read(how.target, threads=console.threads))
-    done = Trained(trainer, result, report, found, summed(found), time.perf_counter() - start)
+    made = _compact(console, trainer, result, how)
+    with atomic_write(how.target, force=how.force) as file:
+        file.write(made.data)
+    found = verdicts(trainer, made.scene)
+    done = Trained(trainer, result, how.target, made, found, summed(found), time.perf_counter() - start)
     if page is not None:
-        _write_page(console, done, page, how)
-    for warning in report.warnings:
-        console.warn(warning)
+        _write_page(done, page, how)
     console.result(done.as_dict() | ({"report": page} if page else {}))
     _summary(console, done)
 
 
-def _write_page(console: Console, done: Trained, path: str, how: Coding) -> None:
+def _compact(console: Console, trainer: Trainer, result: TrainResult, how: Coding) -> Compact:
+    """Return the file of a trained scene, pulled to the photos on the grid of its quantisers."""
+    from splatpack.scene.validate import validate
+    from splatpack.train.compact import PRICE, STEPS, Photos, compact
+    from splatpack.train.normal import NEAR
+    from splatpack.train.views import Views
+
+    scene, _ = validate(result.scene)
+    train = trainer.dataset.train
+    photos = Photos(
+        Views(train, [photo.camera for photo in train]), trainer.background, NEAR * trainer.space.scale,
+        trainer.settings, trainer.state.exposures, trainer.backend,
+    )  # fmt: skip
+    with console.progress() as progress:
+        return compact(
+            scene, photos, how.settings(trainer), target_size=how.target_size,
+            price=PRICE if how.price is None else how.price, steps=STEPS if how.refine is None else how.refine,
+            progress=None if progress is None else lambda step, steps: progress("coding", step, steps),
+        )  # fmt: skip
+
+
+def _write_page(done: Trained, path: str, how: Coding) -> None:
     from splatpack.bench.trainpage import Run, page
     from splatpack.container.atomic import atomic_write
-    from splatpack.pack.presets import settings
     from splatpack.train.verdict import sizes
 
-    data, report = done.trainer.dataset, done.report
-    cameras = tuple(photo.camera for photo in data.train)
-    rates = sizes(done.trainer, done.result.scene, settings(how.preset, cameras=cameras))
+    data, made = done.trainer.dataset, done.made
     run = Run(
         title=f"{data.name} as {how.target.name}",
         facts=_facts(done),
         command=_report.command_line(),
-        bytes=report.bytes_out,
-        gaussians=report.n_out,
+        bytes=len(made.data),
+        gaussians=len(made.scene),
         history=done.result.history,
         verdicts=done.found,
-        rates=rates,
-        sections=report.sections,
+        rates=sizes(done.trainer, done.result.scene, how.settings(done.trainer)),
+        sections=_report.stored(str(how.target))[0],
     )
     with atomic_write(path, force=how.force) as file:
         file.write(page(run).encode("utf-8", "backslashreplace"))
@@ -117,21 +144,23 @@ def _facts(done: Trained) -> list[tuple[str, str]]:
         ("photos", f"{len(data.train)} trained on, {len(data.test)} held out, {camera.width}x{camera.height} pixels"),
         ("training", f"{result.iterations:,} steps in {clock(result.seconds)}, {how.strategy}, seed {how.seed}, "
                      f"backend {done.trainer.backend.name}"),
-        ("scene", f"{len(result.scene):,} Gaussians trained, {done.report.n_out:,} written, "
+        ("scene", f"{len(result.scene):,} Gaussians trained, {len(done.made.scene):,} written, "
                   f"SH degree {result.scene.sh_degree}, frame {data.frame}"),
         ("time", f"{done.seconds:.1f} s with reading, writing and measuring"),
     ]  # fmt: skip
     if result.test is not None:
-        rows.append(("uncoded", f"{decibel(result.test.psnr_mean)}, SSIM {result.test.ssim_mean:.4f} as trained"))
-    rows += [("warning", text) for text in (*data.warnings, *done.report.warnings)]
+        rows.append(
+            ("as trained", f"{decibel(result.test.psnr_mean)}, SSIM {result.test.ssim_mean:.4f}, before coding")
+        )
+    rows += [("warning", text) for text in data.warnings]
     return [*rows, ("version", f"splatpack {__version__}")]
 
 
 def _summary(console: Console, done: Trained) -> None:
-    report, result = done.report, done.result
-    console.say(f"{done.trainer.dataset.name} -> {click.style(report.output, bold=True)}")
+    made, result = done.made, done.result
+    console.say(f"{done.trainer.dataset.name} -> {click.style(str(done.output), bold=True)}")
     console.say(
-        f"  {click.style(size(report.bytes_out), bold=True)}, {report.n_out:,} Gaussians, {result.iterations:,} steps "
+        f"  {click.style(size(len(made.data)), bold=True)}, {len(made.scene):,} Gaussians, {result.iterations:,} steps "
         f"in {clock(result.seconds)}"
     )
     if done.quality is not None and result.test is not None:

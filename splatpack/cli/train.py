@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from splatpack.train.settings import TrainSettings
     from splatpack.train.trainer import Trainer
 
-PRESETS = ("near-lossless", "high", "medium", "small")
 INITIALISERS = ("auto", "points", "stereo", "random")
 RUN = (
     "iterations", "budget", "max_gaussians", "sh_degree", "strategy", "init", "seed", "appearance", "antialiased",
@@ -83,7 +82,7 @@ def _training(fn: Callable[..., None]) -> Callable[..., None]:
     options = (
         add("--iterations", type=click.IntRange(1), metavar="N", help="Steps, one photo each. Default: 3000."),
         add("--budget", type=Duration(), metavar="TIME", help=clock_),
-        add("--max-gaussians", type=click.IntRange(1), metavar="N", help="Never more than this. Default: 20000."),
+        add("--max-gaussians", type=click.IntRange(1), metavar="N", help="Never more than this. Default: 50000."),
         add("--sh-degree", type=click.IntRange(0, 3), metavar="N", help="Of the finished scene. Default: 3."),
         add("--strategy", type=click.Choice(("mcmc", "classic")), help=grow + " Default: mcmc."),
         add("--init", metavar="auto|points|stereo|random|FILE", help=begin + " Default: auto."),
@@ -97,17 +96,32 @@ def _training(fn: Callable[..., None]) -> Callable[..., None]:
     return fn
 
 
+def _coding(fn: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say how small the file is to be."""
+    add = click.option
+    fits = "As good as fits in, e.g. 500kB. Never above."
+    price = "What a bit adds to the loss while the scene is pulled to the photos as the file has it. Default: 3e-8."
+    steps = "Factor on the quantisers' steps: smaller is finer. Default: 2."
+    pull = "Steps towards the photos on the grid of the file's quantisers. Default: 800."
+    drop = "Share that is dropped, the least seen first. Default: 0.6."
+    options = (
+        add("--target-size", type=_options.Size(), metavar="SIZE", help=fits),
+        add("--lambda", "price", type=click.FloatRange(0, 1), metavar="L", help=price),
+        add("--quality", type=click.FloatRange(0, 64, min_open=True), metavar="Q", help=steps),
+        add("--prune", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE", help=drop),
+        add("--refine", type=click.IntRange(0), metavar="N", help=pull),
+    )
+    for option in reversed(options):
+        fn = option(fn)
+    return fn
+
+
 @click.argument("data", metavar="DATA")
 @click.option("-o", "--output", required=True, metavar="OUT.spk", help="The scene.")
 @_options.force
 @_data
 @_training
-@click.option(
-    "--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="How finely it is coded."
-)
-@click.option(
-    "--target-size", type=_options.Size(), metavar="SIZE", help="As good as fits in, e.g. 500kB. Never above."
-)
+@_coding
 @click.option(
     "--checkpoint-every", type=click.IntRange(1), default=500, show_default=True, metavar="N", help="In steps."
 )
@@ -116,7 +130,8 @@ def _training(fn: Callable[..., None]) -> Callable[..., None]:
 @_report.option
 def _run(
     console: Console, data: str, output: str, *, force: bool, downscale: int, split: int | None, background: Any,
-    cache: int | None, max_memory: int | None, preset: str, target_size: int | None, checkpoint_every: int,
+    cache: int | None, max_memory: int | None, target_size: int | None, price: float | None, quality: float | None,
+    prune: float | None, refine: int | None, checkpoint_every: int,
     resume: bool, preview: str | None, page: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Train a scene on a folder of posed photos (COLMAP, transforms.json, Blender), and write it compressed.
@@ -144,7 +159,7 @@ def _run(
     result = _train(console, trainer, saved, checkpoint_every, preview)
     with suppress(StorageError):
         trainer.save(saved)
-    how = Coding(target, preset, target_size, force)
+    how = Coding(target, force, target_size, price, quality, prune, refine)
     finish(console, trainer, result, how, page, start)
     with suppress(OSError):
         saved.unlink()

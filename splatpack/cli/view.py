@@ -103,6 +103,4 @@ def _serve(console: Console, path: Path, port: int, *, show: bool) -> None:
     serve([str(path)], ServerConfig(port=port, log="off"), ready)
 
 
-command = _options.command("view", example="splatpack view scene.spk\n  splatpack view scene.spk --export scene.html")(
-    _run
-)
+command = _options.command("view", example="splatpack view scene.spk --export scene.html")(_run)

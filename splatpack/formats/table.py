@@ -144,7 +144,10 @@ FORMATS: dict[str, Format] = {
             "usdz", "OpenUSD package", (".usdz",), (), _module("usd", "read_usd"), _module("usd", "write_usdz"),
             frames=("rub", "z_up"), limits="as OpenUSD",
         ),
-        Format("rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC")),
+        Format(
+            "rad", "Spark RAD", (".rad", ".radc"), (b"RAD0", b"RADC"), _module("rad", "read_rad"),
+            limits="reads a file or one chunk; of levels of detail the leaves; no SH in a codebook",
+        ),
         Format(
             "stg", "Spacetime Gaussians PLY", (".ply",), (), _module("stg", "read_stg"), moving=True,
             limits="reads one frame (--time); colours of the full model unshaded",

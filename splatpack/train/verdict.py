@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -13,7 +13,7 @@ from splatpack.container.reader import ContainerReader
 from splatpack.container.source import MemorySource
 from splatpack.pack.decode import decode
 from splatpack.pack.encode import encode, weigh
-from splatpack.pack.presets import Settings, settings
+from splatpack.pack.presets import Settings
 from splatpack.scene.gaussians import Gaussians
 from splatpack.train.evaluate import Quality, judge, shown
 from splatpack.train.normal import NEAR
@@ -21,7 +21,7 @@ from splatpack.train.trainer import Trainer
 
 Plane = NDArray[np.float32]
 
-FACTORS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Factors of the quantisers' steps at which :func:`sizes` encodes."""
 
 
@@ -76,7 +76,7 @@ def sizes(trainer: Trainer, scene: Gaussians, how: Settings) -> list[Rate]:
     weights = weigh(scene, how, threads)
     for factor in FACTORS:
         file = BytesIO()
-        plain = settings("small", cameras=how.cameras, q=factor, goal=None, prune=0.0, spare=0.0, refine=0)
+        plain = replace(how, q=factor, prune=0.0)
         encode(scene, file, plain, threads=threads, weights=weights)
         with ContainerReader(MemorySource(file.getvalue())) as reader:
             found = summed(verdicts(trainer, decode(reader, threads=threads)))

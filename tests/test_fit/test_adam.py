@@ -128,3 +128,40 @@ def test_a_fit(loss: Callable[..., Loss], antialiased: bool) -> None:
         rounds.append(total)
     assert rounds[-1] < 0.8 * rounds[0]
     assert optimiser.steps == 18
+
+
+def test_rows_that_are_not_chosen_stay() -> None:
+    scene = synth.scene(50, 2)
+    some = (np.arange(50) % 3 == 0).astype(np.uint8)
+    every, chosen = Adam(scene, RATES), Adam(scene, RATES)
+    for seed in range(3):
+        every.step(gradients(scene, seed))
+        chosen.step(gradients(scene, seed), chosen=some, threads=1 + seed)
+    for name in ATTRIBUTES:
+        got, full, start = (getattr(s, name) for s in (chosen.scene, every.scene, scene))
+        assert np.allclose(got[some == 1], full[some == 1], rtol=1e-6, atol=1e-7)
+        assert (got[some == 0] == start[some == 0]).all()
+        assert not chosen.averages[name][:, some == 0].any()
+
+
+def test_another_scene_takes_over_the_averages_of_its_rows() -> None:
+    scene = synth.scene(6, 1)
+    optimiser = Adam(scene, RATES)
+    optimiser.step(gradients(scene, 0))
+    before = {name: average.copy() for name, average in optimiser.averages.items()}
+    source = np.array([4, -1, 0, 4, 2])
+    wide = synth.scene(5, 2, seed=1)
+    optimiser.replant(wide, source)
+    for name in ATTRIBUTES:
+        now = optimiser.averages[name]
+        assert now.shape == (2, *getattr(wide, name).shape)
+        assert not now[:, 1].any()
+        kept = now[:, :, :3] if name == "shN" else now
+        assert (kept[:, [0, 2, 3, 4]] == before[name][:, [4, 0, 4, 2]]).all()
+    assert not optimiser.averages["shN"][:, :, 3:].any()
+    optimiser.step(gradients(wide, 1))
+    assert optimiser.steps == 2
+    with pytest.raises(UsageError, match="sources"):
+        optimiser.replant(wide, np.array([0, 1, 2, 3, 5]))
+    with pytest.raises(UsageError, match="sources"):
+        optimiser.replant(wide, np.array([0]))

@@ -6,7 +6,16 @@ import struct
 import zlib
 
 from tests import synth
-from tests.test_formats import plyfiles, test_compressedply, test_ksplat, test_sog, test_splatv, test_spz, test_stg
+from tests.test_formats import (
+    plyfiles,
+    test_compressedply,
+    test_ksplat,
+    test_rad,
+    test_sog,
+    test_splatv,
+    test_spz,
+    test_stg,
+)
 from tests.test_formats.closeness import encode
 
 SAMPLES: dict[str, bytes] = {
@@ -22,6 +31,7 @@ SAMPLES: dict[str, bytes] = {
     "a.splatv": test_splatv.build(test_splatv.STILL + test_splatv.MOTION[:-4] + struct.pack("<2e", 0.0, 1.0)),
     "a.glb": encode(synth.scene(4, 1), ".glb")[0],
     "spz.glb": encode(synth.scene(4, 1), ".glb", version=3)[0],
+    "a.rad": test_rad.GOOD,
     "a.sog": test_sog.zipped(test_sog.hand_built(2)),
     **{f"{level}.ksplat": test_ksplat.build(test_ksplat.small(1), level, 1) for level in (0, 1, 2)},
 }

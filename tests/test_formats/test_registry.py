@@ -86,7 +86,7 @@ def test_ply_through_the_registry(tmp_path: Path) -> None:
     ("data", "message"),
     [
         (b"\x89SPK\r\n\x1a\n", r"splatpack\.read"),
-        (b"RAD0", "Spark RAD.*it reads PLY"),
+        (b"SP4D", "splat4d.*it reads PLY"),
         (b"hello", "unknown.*it reads PLY"),
         (b"", "unknown"),
     ],

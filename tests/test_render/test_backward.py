@@ -247,3 +247,18 @@ def test_gradient_of_another_shape() -> None:
     for wrong in (pull(camera())[1:], pull(camera()).astype(np.float64)):
         with pytest.raises(UsageError, match="grad_color"):
             backward(tape, wrong)  # type: ignore[arg-type]
+
+
+def test_gradients_of_the_centres_are_those_of_a_moved_picture() -> None:
+    """A camera whose principal point moves moves all centres alike: the sum of their gradients is its own."""
+    scene, view = small(9, 0), camera()
+    scene.means[:2] = (0.1, 0.1, 0.4)  # nothing held: the Jacobian does not depend on the principal point
+    weights = pull(view)
+    grads = backward(forward(scene, view, background=BACKGROUND)[1], weights)
+    assert grads.centres is not None
+    smooth = reference.Smooth(scene, view, BACKGROUND)  # what reaches a pixel is settled here
+    step, ends = 1e-4, []
+    for sign in (1, -1):
+        smooth.camera = replace(view, cx=view.cx + sign * step)
+        ends.append(float((weights * smooth.picture({})).sum()))
+    assert grads.centres[:, 0].sum() == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-3)

@@ -87,7 +87,7 @@ def show(browser: Tab, url: str, until: str = SETTLED) -> None:
 
 def picture(browser: Tab) -> NDArray[np.float32]:
     image = Image.open(io.BytesIO(browser.picture())).convert("RGB")
-    return np.asarray(image, np.float32) / 255
+    return (np.asarray(image) / 255).astype(np.float32)
 
 
 def expected(browser: Tab, path: Path) -> NDArray[np.float32]:

@@ -170,7 +170,8 @@ def compact(
         Quantisers, and the share of the Gaussians that is dropped: those that contribute least to the photos. Their
         ``refine`` and ``goal`` have no say.
     target_size : int, optional
-        Bytes that the file may have, nearly all of which are used; ``how.prune`` and, where all Gaussians fit, ``how.q`` are then looked for.
+        Bytes that the file may have, nearly all of which are used; ``how.prune`` and, where all Gaussians fit,
+        ``how.q`` are then looked for.
     steps : int
         Photos that the scene is pulled to, on the grid.
     price : float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,11 @@ class Jury:
     def judge(self, ply: Path) -> tuple[int, CompareReport]:
         """Return how many Gaussians a decoded PLY has, and how its renders differ from the reference's.
 
-        The figures are those of :func:`splatpack.render.compare.compare`; the reference is drawn only once.
+        The figures are those of :func:`splatpack.render.compare.compare`; the reference is drawn only once. Its flags
+        hold for what is decoded too: few formats have a place for them, and they are no matter of a codec.
         """
-        test = _read(ply)
+        flags = {"antialiased": self.reference.antialiased, "surfels": self.reference.surfels}
+        test = replace(_read(ply), **flags)
 
         def work(k: int) -> tuple[float, float]:
             picture = self._draw(test, self._cameras[k])

@@ -113,7 +113,7 @@ class _Trial:
 
     def _judged(self) -> dict[str, Any]:
         """Figures of decoding, and of what comes out."""
-        rooms = sources("render/", "scene/", "formats/ply")
+        rooms = sources("render/", "scene/", "formats/ply", "bench/jury")
         key = {**self._key, "judge": rooms, "size": list(self._how.size)}
         found = self._store.get(key)
         if found is not None:

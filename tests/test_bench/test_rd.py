@@ -12,9 +12,11 @@ from splatpack.bench.jury import Input, Jury
 from splatpack.bench.rd import How, measure
 from splatpack.bench.row import Row
 from splatpack.bench.scenes import procedural
+from splatpack.formats.ply import write_ply
 from splatpack.render.compare import compare
 from splatpack.render.views import evaluation_cameras
 from splatpack.scene.gaussians import Gaussians
+from tests import synth
 
 COPY = """
 import json, sys, time
@@ -165,3 +167,10 @@ def test_rows_of_json_are_checked() -> None:
         with pytest.raises(TypeError):
             Row.of({"codec": "a", "scene": "b", "n": 5, **wrong})
     assert Row.of({"codec": "a", "scene": "b", "n": 5, "unknown": 1}) == Row("a", "b", 5)
+
+
+def test_a_flag_that_a_format_cannot_hold_is_not_held_against_a_codec(tmp_path: Path) -> None:
+    scene = replace(synth.scene(300, degree=0, seed=2), antialiased=True)
+    jury = Jury(scene, tmp_path / "a.ply", (64, 48), None)
+    write_ply(tmp_path / "bare.ply", replace(jury.reference, antialiased=False))
+    assert jury.judge(tmp_path / "bare.ply")[1].psnr_min == 100.0

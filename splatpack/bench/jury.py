@@ -70,8 +70,7 @@ class Jury:
         The figures are those of :func:`splatpack.render.compare.compare`; the reference is drawn only once. Its flags
         hold for what is decoded too: few formats have a place for them, and they are no matter of a codec.
         """
-        flags = {"antialiased": self.reference.antialiased, "surfels": self.reference.surfels}
-        test = replace(_read(ply), **flags)
+        test = replace(_read(ply), antialiased=self.reference.antialiased, surfels=self.reference.surfels)
 
         def work(k: int) -> tuple[float, float]:
             picture = self._draw(test, self._cameras[k])

@@ -21,6 +21,9 @@ SAVED = 0.8
 BYTES_PER_ERROR = 0.19
 """How ln of the bytes falls with ln of the quantisers' mean squared error."""
 
+LARGEST = 0.5
+"""Share of the error that pruning gets at most: beyond it quality hardly answers to finer steps."""
+
 ROOM = 2.0
 """By how much pruning alone should exceed the worst view that is aimed at, dB."""
 
@@ -64,7 +67,7 @@ class Pruning:
         """Return the share of the importance to drop in a file of ``db``."""
         with np.errstate(divide="ignore"):
             used = 10.0 ** ((db - _line(self._shares) - self._shift) / 10)
-        change = self._saved - BYTES_PER_ERROR * np.log1p(-np.minimum(used, 1 - 1e-9))
+        change = np.where(used <= LARGEST, self._saved - BYTES_PER_ERROR * np.log1p(-np.minimum(used, LARGEST)), 0.0)
         k = int(np.argmin(change))
         return float(self._shares[k]) if change[k] < 0 else 0.0
 

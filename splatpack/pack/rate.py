@@ -223,26 +223,26 @@ def search_goal(
         how = replace(how, spare=Pruning(weights).affordable(aim, trials.without))
     ends = (math.log(least), math.log(max(COARSEST, how.q)))
 
-    def walk(base: Settings, aim: Goal, x: float, fall: float, count: int) -> tuple[float, Trial]:
+    def walk(base: Settings, aim: Goal, q: float, fall: float, count: int) -> Trial:
         first = len(trials.made)
 
         def surplus(x: float) -> float:
             return trials.run(replace(base, q=math.exp(x)), draw=True).surplus(aim)
 
-        x = coarsest(surplus, ends, x, tolerance, fall, count)
-        return x, min(trials.made[first:], key=lambda t: (max(-t.surplus(aim), 0.0), len(t.data)))
+        coarsest(surplus, ends, math.log(q), tolerance, fall, count)
+        return min(trials.made[first:], key=lambda t: (max(-t.surplus(aim), 0.0), len(t.data)))
 
-    x, best = walk(_plain(how), aim, math.log(USUAL_Q) + (USUAL_DB - aim.psnr_mean) / DB_PER_NAT, DB_PER_NAT, TRIALS)
-    fall = _slope(trials.made, aim)
+    q = USUAL_Q * math.exp((USUAL_DB - aim.psnr_mean) / DB_PER_NAT)
+    best = walk(_plain(how), aim, q, DB_PER_NAT, TRIALS)
     if how.refined:
-        x, best = walk(_shared(how), goal, x, fall, REFITS)
+        best = walk(_shared(how), goal, best.settings.q, _slope(trials.made, aim), REFITS)
     trials.look_further()
     best = trials.measured(best)
     short = -best.surplus(goal)
     if short > 0 and best.settings.q > 1.01 * least:
-        x = math.log(best.settings.q) - (short + tolerance) / DB_PER_NAT
         more = replace(_shared(how), spare=MORE_KEPT * how.spare)
-        further = walk(more, goal, x, DB_PER_NAT, FURTHER)[1]
+        q = best.settings.q * math.exp(-(short + tolerance) / DB_PER_NAT)
+        further = walk(more, goal, q, DB_PER_NAT, FURTHER)
         best = min(best, further, key=lambda t: (max(-t.surplus(goal), 0.0), len(t.data)))
     return Search(best, trials.walked, best.surplus(goal) >= 0)
 

@@ -7,6 +7,9 @@ from collections.abc import Callable
 STUCK = 0.1
 """Surpluses this close together do not move any more."""
 
+FARTHEST = 1.0
+"""A step goes no farther than this from what was seen."""
+
 
 def coarsest(
     surplus: Callable[[float], float], ends: tuple[float, float], start: float, tolerance: float, fall: float,
@@ -67,6 +70,7 @@ def _next(seen: list[tuple[float, float]], low: float, high: float, aim: float, 
     if len(nearest) == 2 and nearest[1][0] != x0:
         slope = min((nearest[1][1] - y0) / (nearest[1][0] - x0), -0.5 * fall)  # two near values may look too flat
     x = x0 + (aim - y0) / slope
+    x = min(max(x, x0 - FARTHEST), x0 + FARTHEST)
     if not low < x < high:
         return 0.5 * (low + high)
     inset = min(0.02, 0.25 * (high - low))  # so that the bracket shrinks from both sides

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from splatpack.pack.presets import Goal
-from splatpack.pack.pruning import DB_PER_DECADE, ROOM, TYPICAL, Pruning
+from splatpack.pack.pruning import DB_PER_DECADE, LARGEST, ROOM, TYPICAL, Pruning
 
 RNG = np.random.default_rng(5)
 WEIGHTS = RNG.lognormal(0, 3, 20_000)
@@ -27,6 +27,12 @@ def test_a_higher_quality_prunes_less() -> None:
 def test_nothing_is_pruned_where_all_gaussians_weigh_the_same() -> None:
     """Each one then costs more quality than its bytes could buy back."""
     assert Pruning(EVEN).best(45.0) == 0.0
+
+
+@pytest.mark.parametrize("db", [20.0, 30.0, 40.0])
+def test_the_quantisers_keep_half_of_the_error(db: float) -> None:
+    pruning = Pruning(WEIGHTS)
+    assert pruning.cost(pruning.best(db)) >= db - 10 * np.log10(LARGEST)
 
 
 def test_what_is_measured_moves_the_line() -> None:

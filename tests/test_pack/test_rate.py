@@ -140,3 +140,13 @@ def test_searches_return_what_they_walked() -> None:
     found = rate.search_size(SCENE, weights, settings("high"), 30_000)
     assert all({"q", "prune", "refine", "bytes"} <= set(t) for t in found.walked)
     assert any(t["q"] == found.found.settings.q and t["bytes"] == len(found.found.data) for t in found.walked)
+
+
+def test_a_goal_that_pruning_keeps_out_of_reach_does_not_run_away() -> None:
+    """The refit begins where the search without it came nearest, not at the finest q there is."""
+    how = settings("medium", refine=2, prune=0.7)
+    found = rate.search_goal(SCENE, importance(SCENE, views=4), how, Goal(60.0, 0.0), tolerance=0.25)
+    plain = [t for t in found.walked if t["refine"] == 0]
+    refitted = [t for t in found.walked if t["refine"] > 0]
+    assert not found.met
+    assert refitted[0]["q"] == max(plain, key=lambda t: t["psnr_mean"])["q"]

@@ -25,6 +25,12 @@ from tests.test_train import photos
 RNG = np.random.default_rng(0)
 
 
+@pytest.fixture(autouse=True)
+def same_numbers() -> None:
+    """Each test draws the same numbers, in whatever order tests run."""
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
 def view(width: int = 45, height: int = 33, **planes: Any) -> View:
     camera = photos.camera(0, size=(width, height))
     return View(camera, RNG.random((height, width, 3)).astype(np.float32), planes.get("weight"), planes.get("alpha"))
@@ -118,7 +124,7 @@ def test_a_fitted_map_and_what_is_judged() -> None:
     colours = RNG.random((24, 32, 3)).astype(np.float32)
     true = np.array([[0.8, 0.1, 0, 0.02], [0, 0.7, 0, 0.1], [0.05, 0, 0.6, 0.05]])
     target = mapped(colours, true)
-    assert np.allclose(fitted(colours, target), true, atol=5e-3)
+    assert np.allclose(fitted(colours, target), true, atol=1e-2)  # it is held towards no change a little
     photo = View(photos.camera(0, size=(32, 24)), target, None, None)
     plain, alike = judge(colours, photo)
     fair, same = judge(colours, photo, exposure=True)

@@ -224,6 +224,7 @@ def search_goal(
     ends = (math.log(least), math.log(max(COARSEST, how.q)))
 
     def walk(base: Settings, aim: Goal, q: float, fall: float, count: int) -> Trial:
+        """Walk from ``q`` towards ``aim``; return the trial that came nearest, the smallest of those that met it."""
         first = len(trials.made)
 
         def surplus(x: float) -> float:
